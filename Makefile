@@ -1,0 +1,27 @@
+# Everything a person needs to work on mifvif. See CONTRIBUTING.md.
+GO      ?= go
+LINT     = $(GO) tool -modfile=tools/go.mod golangci-lint
+FUZZTIME ?= 10s
+
+.PHONY: build test race lint fuzz scenarios bench
+
+build:
+	$(GO) build -o bin/mifvif ./cmd/mifvif
+
+test:
+	$(GO) test -timeout 15m ./...
+
+race:
+	$(GO) test -race -timeout 20m ./...
+
+lint:
+	$(LINT) run ./...
+
+fuzz:
+	./.ci/fuzz $(FUZZTIME)
+
+scenarios: build
+	./bin/mifvif lab run
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...

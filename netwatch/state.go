@@ -1,0 +1,88 @@
+package netwatch
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Forever is the lifetime of an address that does not expire.
+const Forever = time.Duration(-1)
+
+// State is everything the kernel says at one moment about one network
+// namespace. It is immutable once delivered; slices are sorted so that two
+// equal states compare equal.
+type State struct {
+	Links     []Link
+	Addresses []Address
+	Routes    []Route
+	Rules     []Rule
+}
+
+// Link is one network interface.
+type Link struct {
+	Index        int
+	Name         string
+	Kind         string // rtnetlink kind: "veth", "tun", "wireguard", "ppp"; "" for hardware
+	MTU          int    // bytes
+	Up           bool   // IFF_UP
+	Carrier      bool   // IFF_LOWER_UP and operational state up or unknown
+	Loopback     bool
+	PointToPoint bool // no neighbour resolution: a route needs no next hop
+	Wireless     bool
+}
+
+// Address is one address of an interface.
+type Address struct {
+	Ifindex    int
+	Prefix     netip.Prefix // address and on-link prefix length
+	Peer       netip.Addr   // zero unless point-to-point
+	Global     bool         // scope universe (or site)
+	Deprecated bool         // RFC 4862 5.5.4
+	Tentative  bool         // tentative or DAD failed: not usable
+	Temporary  bool         // RFC 8981
+	Valid      time.Duration
+	Preferred  time.Duration
+}
+
+// RouteType is the kernel's route type as far as it matters here.
+type RouteType uint8
+
+// Route types.
+const (
+	Unicast RouteType = iota
+	Unreachable
+	Prohibit
+	Blackhole
+	Throw
+	Local
+	OtherType
+)
+
+// Route is one route with one next hop; a multipath route is delivered as one
+// Route per next hop.
+type Route struct {
+	Table    int
+	Type     RouteType
+	Dst      netip.Prefix // 0.0.0.0/0 or ::/0 for a default route, never the zero Prefix
+	Gateway  netip.Addr   // zero for an on-link or point-to-point route
+	Ifindex  int
+	Source   netip.Addr // preferred source, zero if none
+	Metric   int
+	Protocol int // rtm_protocol: 2 kernel, 3 boot, 4 static, 9 ra, 16 dhcp, 64 mifvif
+	LinkDown bool
+	OnLink   bool
+}
+
+// Rule is one policy rule.
+type Rule struct {
+	Priority int
+	Is6      bool
+	Src, Dst netip.Prefix // zero Prefix: any
+	Iif, Oif string
+	Mark     uint32
+	Mask     uint32
+	Invert   bool
+	Table    int
+	Type     RouteType // Unicast: lookup Table; Unreachable, Prohibit, Blackhole: refuse
+	Protocol int
+}

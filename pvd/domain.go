@@ -1,0 +1,191 @@
+package pvd
+
+import (
+	"net/netip"
+	"time"
+)
+
+// State is what a domain can be used for now; the words are those of JSON.
+type State string
+
+// The states of a domain.
+const (
+	Online     State = "online"
+	Connecting State = "connecting"
+	Degraded   State = "degraded"
+	Captive    State = "captive"
+	Offline    State = "offline"
+	Disabled   State = "disabled"
+	Draining   State = "draining"
+)
+
+// Connectivity is what validation found behind a domain.
+type Connectivity string
+
+// The words of Connectivity.
+const (
+	Full    Connectivity = "full"
+	Portal  Connectivity = "portal"
+	Limited Connectivity = "limited"
+	None    Connectivity = "none"
+	Unknown Connectivity = "unknown"
+)
+
+// Origin says who told us about an object (RFC 7556: every item of
+// configuration belongs to the network that sent it).
+type Origin string
+
+// The origins there are.
+const (
+	FromKernel Origin = "kernel"
+	FromConfig Origin = "config"
+	FromRA     Origin = "ra"
+	FromDHCPv4 Origin = "dhcp4"
+	FromDHCPv6 Origin = "dhcp6"
+	FromJSON   Origin = "json"
+	// FromMemory marks a next hop that the kernel forgot when the link went
+	// down and that is used again now that the same link with the same prefix
+	// is back.
+	FromMemory Origin = "memory"
+)
+
+// Address is a source address of a domain.
+type Address struct {
+	Prefix     netip.Prefix // address and on-link prefix length
+	Deprecated bool         // keeps old flows, gets no new ones
+	Temporary  bool         // RFC 8981
+	Valid      time.Duration
+	Preferred  time.Duration
+	Origin     Origin
+}
+
+// NextHop is a default router of a domain for one family.
+type NextHop struct {
+	Addr   netip.Addr // zero on a point-to-point link
+	Is6    bool
+	Metric int // of the kernel route it was seen in; lower is better
+	Origin Origin
+}
+
+// Route is a destination that is reached inside the domain besides its default.
+type Route struct {
+	Dst    netip.Prefix
+	Via    netip.Addr // zero: on-link
+	Origin Origin
+}
+
+// Resolver is a DNS server of a domain.
+type Resolver struct {
+	Addr   netip.AddrPort
+	Origin Origin
+}
+
+// Domain is one provisioning domain (RFC 7556) with its way out: one
+// consistent set of configuration. A Domain is immutable; a change makes a new
+// one with the same Name and Slot. Compare instances by Key.
+type Domain struct {
+	Name      string // stable handle: PvD id, interface, or the configuration's name
+	ID        string // explicit PvD id (FQDN), "" for an implicit one
+	Explicit  bool
+	Slot      uint16 // small number, unique among living domains: table and mark follow from it
+	Attached  uint64 // attachment generation: a new number after every loss of the link
+	Interface string
+	Ifindex   int
+	P2P       bool // point-to-point link: routes need no next hop
+	MTU       int  // bytes
+
+	Addresses []Address
+	NextHops  []NextHop
+	Routes    []Route
+	Prefixes  []netip.Prefix // declared as being behind the domain
+	Resolvers []Resolver
+	Zones     []string
+	Search    []string
+
+	State        State
+	Connectivity Connectivity
+	Reason       string // why State is what it is, for people
+	Internet     bool   // false: only its zones, prefixes and routes
+	Trusted      bool
+	Metered      bool
+	Weight       int // of the weighted algorithm, at least 1
+}
+
+// Numbers that every domain's table and mark are derived from (contract: own
+// values on the system).
+const (
+	FirstTable = 64200
+	MarkMask   = 0xfff00000
+	markShift  = 20
+	// SourceRoutedMark is the one mark without a domain: its packets are routed
+	// by their source address (MPTCP copies a mark to every subflow).
+	SourceRoutedMark = 0xfff00000
+	// MaxDomains bounds Slot, so that every domain has a mark of its own.
+	MaxDomains = 1024
+)
+
+// Key tells one instance of a domain from every other that ever lived in this
+// process: the same network after a loss of the link is a new instance.
+type Key struct {
+	Slot     uint16
+	Attached uint64
+}
+
+// Key returns the identity of this instance.
+func (d *Domain) Key() Key { return Key{d.Slot, d.Attached} }
+
+// Table returns the number of the domain's routing table.
+func (d *Domain) Table() int { return FirstTable + int(d.Slot) }
+
+// Mark returns the fwmark of the domain's sockets, inside MarkMask.
+func (d *Domain) Mark() uint32 { return (uint32(d.Slot) + 1) << markShift }
+
+// Usable reports whether new flows of the family may be put on the domain:
+// its state allows it, it has a source address that is not deprecated, and a
+// next hop (or a link that needs none).
+func (d *Domain) Usable(is6 bool) bool {
+	return d.State.takesFlows() && d.HasSource(is6) && d.HasNextHop(is6)
+}
+
+// takesFlows reports whether a domain in this state gets new general flows.
+func (s State) takesFlows() bool { return s == Online || s == Degraded }
+
+// HasSource reports whether the domain has a preferred source address of the
+// family.
+func (d *Domain) HasSource(is6 bool) bool {
+	for _, a := range d.Addresses {
+		if a.Prefix.Addr().Is6() == is6 && !a.Deprecated {
+			return true
+		}
+	}
+	return false
+}
+
+// HasNextHop reports whether the domain has a way to the rest of the world, or
+// to its own prefixes, for the family.
+func (d *Domain) HasNextHop(is6 bool) bool {
+	if d.P2P {
+		return true
+	}
+	for _, n := range d.NextHops {
+		if n.Is6 == is6 {
+			return true
+		}
+	}
+	for _, r := range d.Routes {
+		if r.Dst.Addr().Is6() == is6 {
+			return true
+		}
+	}
+	return false
+}
+
+// Owns reports whether addr is one of the domain's own addresses.
+func (d *Domain) Owns(addr netip.Addr) bool {
+	for _, a := range d.Addresses {
+		if a.Prefix.Addr() == addr {
+			return true
+		}
+	}
+	return false
+}

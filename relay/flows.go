@@ -1,0 +1,110 @@
+package relay
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mifvif/flow"
+	"mifvif/pvd"
+	"mifvif/scheduler"
+	"mifvif/stack"
+)
+
+// Record is one live TCP flow as people see it.
+type Record struct {
+	ID      uint64
+	Flow    flow.Flow
+	Domain  *pvd.Domain
+	Source  netip.AddrPort // the uplink's side
+	Rule    string
+	Actor   string
+	Reason  string
+	Started time.Time
+	TxBytes uint64 // app to network
+	RxBytes uint64 // network to app
+	State   string
+}
+
+// flows is the bounded table of live TCP flows.
+type flows struct {
+	max    int
+	nextID atomic.Uint64
+	mu     sync.Mutex
+	live   map[uint64]*entry
+}
+
+// entry is one place in the table, held from the decision to the end.
+type entry struct {
+	id   uint64
+	mu   sync.Mutex
+	rec  Record
+	conn *stack.Conn
+}
+
+func (t *flows) init(limit int) { t.max, t.live = limit, make(map[uint64]*entry) }
+
+// reserve takes a place in the table, or reports that it is full.
+func (t *flows) reserve() (*entry, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.live) >= t.max {
+		return nil, false
+	}
+	e := &entry{id: t.nextID.Add(1)}
+	t.live[e.id] = e
+	return e, true
+}
+
+// release gives the place back.
+func (t *flows) release(e *entry) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.live, e.id)
+}
+
+// start fills the place with a flow that is connected on both sides.
+func (e *entry) start(f flow.Flow, c scheduler.Candidate, d *scheduler.Decision, up *net.TCPConn, conn *stack.Conn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.conn = conn
+	e.rec = Record{
+		ID: e.id, Flow: f, Domain: c.Domain, Rule: d.Rule, Actor: d.Actor, Reason: d.Reason,
+		Started: time.Now(), State: "established",
+	}
+	if a, ok := up.LocalAddr().(*net.TCPAddr); ok {
+		e.rec.Source = a.AddrPort()
+	}
+}
+
+// record returns the flow as it stands; ok is false before it is connected.
+func (e *entry) record() (Record, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.conn == nil {
+		return Record{}, false
+	}
+	rec := e.rec
+	rec.TxBytes, rec.RxBytes = e.conn.Counters()
+	return rec, true
+}
+
+// Flows returns the live TCP flows in no particular order. Safe for concurrent
+// use; it does not hold up the flows.
+func (r *Relay) Flows() []Record {
+	r.flows.mu.Lock()
+	entries := make([]*entry, 0, len(r.flows.live))
+	for _, e := range r.flows.live {
+		entries = append(entries, e)
+	}
+	r.flows.mu.Unlock()
+	records := make([]Record, 0, len(entries))
+	for _, e := range entries {
+		if rec, ok := e.record(); ok {
+			records = append(records, rec)
+		}
+	}
+	return records
+}

@@ -1,0 +1,110 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"mifvif/flow"
+	"mifvif/packet"
+	"mifvif/tun"
+)
+
+// Locals says whose packets may come out of mif0. It is an immutable snapshot.
+type Locals struct {
+	// Sources are the addresses of this host that apps may send from: mif0's
+	// own and those of interfaces that are no uplinks.
+	Sources map[netip.Addr]struct{}
+	// LANs are the prefixes of the networks carried in router mode.
+	LANs []netip.Prefix
+}
+
+// SetLocals replaces what ingress accepts. Safe for concurrent use.
+func (r *Relay) SetLocals(l *Locals) { r.locals.Store(l) }
+
+// ingress reads mif0 until it is closed. It is the only reader, so everything
+// it calls may count on one packet at a time.
+func (r *Relay) ingress(ctx context.Context) error {
+	batch := tun.NewBatch()
+	for {
+		packets, err := r.cfg.Device.Read(batch)
+		for i := range packets {
+			r.receive(&packets[i])
+		}
+		r.cfg.NAT.Flush()
+		if err != nil {
+			if errors.Is(err, os.ErrClosed) && ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("read mif0: %w", err)
+		}
+	}
+}
+
+// receive sorts one packet to its protocol, or drops and counts it.
+func (r *Relay) receive(p *tun.Packet) {
+	info, err := packet.Parse(p.Data)
+	if err != nil {
+		r.drops.malformed.Add(1)
+		return
+	}
+	if !r.acceptable(&info) {
+		r.drops.martian.Add(1)
+		return
+	}
+	if info.Fragment {
+		r.reassemble(p, &info)
+		return
+	}
+	r.dispatch(p.Header, &info, p.Data)
+}
+
+// dispatch hands one whole packet to its protocol's way.
+func (r *Relay) dispatch(h tun.Header, info *packet.Info, data []byte) {
+	switch flow.Proto(info.Proto) {
+	case flow.TCP:
+		r.stack.Deliver(h, data)
+	case flow.UDP:
+		r.udp(h, info, data)
+	case flow.ICMP, flow.ICMPv6:
+		r.icmp(h, info, data)
+	default:
+		r.drops.protocol.Add(1)
+		r.cfg.NAT.Refuse(data, packet.ProtocolUnreachable)
+	}
+}
+
+// acceptable reports whether the packet can be an app's: a source that is ours
+// (RFC 6418 3.2-9: nothing is forwarded between networks) and a destination
+// that one host can be asked for.
+func (r *Relay) acceptable(info *packet.Info) bool {
+	if info.Martian() {
+		return false
+	}
+	l := r.locals.Load()
+	if _, ok := l.Sources[info.Src]; ok {
+		return true
+	}
+	for _, lan := range l.LANs {
+		if lan.Contains(info.Src) {
+			return true
+		}
+	}
+	return false
+}
+
+// reassemble keeps a fragment until its datagram is whole and sends that on.
+func (r *Relay) reassemble(p *tun.Packet, info *packet.Info) {
+	whole, ok := r.fragments.Add(info, p.Data)
+	if !ok {
+		return
+	}
+	full, err := packet.Parse(whole)
+	if err != nil {
+		r.drops.malformed.Add(1)
+		return
+	}
+	r.dispatch(tun.Header{}, &full, whole)
+}

@@ -1,0 +1,88 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"mifvif/dns"
+	"mifvif/nat"
+	"mifvif/pvd"
+	"mifvif/scheduler"
+	"mifvif/stack"
+	"mifvif/tun"
+)
+
+// Device is mif0 as the relay needs it; *tun.Device is one. Read is called by
+// one goroutine only, Write by many. After Close Read returns os.ErrClosed.
+type Device interface {
+	Read(b *tun.Batch) ([]tun.Packet, error)
+	Write(h tun.Header, bufs ...[]byte) error
+}
+
+// Dialer opens the uplink's side of a TCP flow inside one domain; *uplinks.Set
+// is one. The caller closes the connection. Errors keep their errno.
+type Dialer interface {
+	DialTCP(ctx context.Context, d *pvd.Domain, src netip.Addr, dst netip.AddrPort, tos uint8) (*net.TCPConn, error)
+}
+
+// Config holds the stations a Relay conducts and its limits.
+type Config struct {
+	Device    Device
+	Scheduler *scheduler.Scheduler
+	Dialer    Dialer
+	NAT       *nat.Table
+	Resolver  *dns.Server
+	Names     *dns.Names
+	// ResolverAddrs are served inside the house, on port 53.
+	ResolverAddrs []netip.Addr
+	// MaxTCP bounds live TCP flows; a SYN beyond it is dropped and counted.
+	MaxTCP int
+	Stack  stack.Config
+}
+
+// Relay moves packets and connections between mif0 and the uplinks. Make one
+// with New, start it with Run; its other methods are safe for concurrent use.
+type Relay struct {
+	cfg    Config
+	log    *slog.Logger
+	stack  *stack.Stack
+	locals atomic.Pointer[Locals]
+	ground ground
+	flows  flows
+	drops  drops
+}
+
+// New checks cfg and allocates; it starts nothing. The gVisor stack is made
+// here because the relay is what it hands its requests to.
+func New(cfg Config, log *slog.Logger) (*Relay, error) {
+	if cfg.MaxTCP <= 0 {
+		return nil, errors.New("limits.tcp_flows must be at least 1")
+	}
+	r := &Relay{cfg: cfg, log: log}
+	r.flows.init(cfg.MaxTCP)
+	r.locals.Store(&Locals{})
+	s, err := stack.New(cfg.Stack, cfg.Device, r.request, log)
+	if err != nil {
+		return nil, err
+	}
+	r.stack = s
+	return r, nil
+}
+
+// Run carries traffic until ctx ends or mif0 fails, and returns when every
+// flow and goroutine has ended. The caller closes the device when ctx ends, so
+// that the blocked reader wakes.
+func (r *Relay) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	r.ground.open(ctx)
+	g.Go(func() error { return r.stack.Run(ctx) })
+	g.Go(func() error { return r.cfg.NAT.Run(ctx) })
+	g.Go(func() error { return r.ingress(ctx) })
+	return g.Wait()
+}

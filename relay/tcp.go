@@ -1,0 +1,148 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mifvif/flow"
+	"mifvif/scheduler"
+	"mifvif/stack"
+)
+
+// How long a candidate that stays silent is waited for: short while another
+// candidate is left, and as long as a kernel would for the last one (six SYNs).
+const (
+	attemptTimeout = 3 * time.Second
+	lastTimeout    = 127 * time.Second
+)
+
+// request carries one TCP flow from its SYN to its end. It runs in a goroutine
+// of the stack's and returns when nothing of the flow is left.
+func (r *Relay) request(req *stack.Request) {
+	f := req.Flow()
+	if r.isResolver(f.Dst) {
+		r.serveTCP(req)
+		return
+	}
+	f.Name = r.name(f)
+	decision := r.cfg.Scheduler.Pick(f)
+	if decision.Refusal != scheduler.NotRefused {
+		r.drops.refused.Add(1)
+		req.Refuse(refusal(decision.Refusal))
+		return
+	}
+	slot, ok := r.flows.reserve()
+	if !ok {
+		r.drops.tooManyFlows.Add(1)
+		req.Refuse(stack.Silent)
+		return
+	}
+	defer r.flows.release(slot)
+
+	up, on, err := r.connect(req, f, &decision)
+	if err != nil {
+		req.Refuse(verdict(err))
+		return
+	}
+	defer up.Close()
+	conn, err := req.Accept(on.ctx)
+	if err != nil {
+		abort(up)
+		return
+	}
+	slot.start(f, on.Candidate, &decision, up, conn)
+	_, err = conn.Join(on.ctx, up)
+	slot.end(err)
+}
+
+// standing is a candidate with the context that ends with its domain.
+type standing struct {
+	scheduler.Candidate
+	ctx context.Context
+}
+
+// connect tries the candidates in order and returns the first that answered. A
+// destination that refuses has answered: its refusal is the truth and no other
+// domain is asked.
+func (r *Relay) connect(req *stack.Request, f flow.Flow, d *scheduler.Decision) (*net.TCPConn, standing, error) {
+	var last error
+	candidates := d.Candidates()
+	for i, c := range candidates {
+		on := standing{c, r.domainContext(c, d.OnFailure)}
+		timeout := attemptTimeout
+		if i == len(candidates)-1 {
+			timeout = lastTimeout
+		}
+		up, err := r.dial(req, on, f, timeout)
+		if err == nil {
+			return up, on, nil
+		}
+		if last == nil || !silent(err) {
+			last = err
+		}
+		if errors.Is(err, unix.ECONNREFUSED) || gaveUp(req) {
+			break
+		}
+	}
+	return nil, standing{}, last
+}
+
+// dial opens the uplink's side inside one candidate. It ends early when the app
+// gives up or the domain dies.
+func (r *Relay) dial(req *stack.Request, on standing, f flow.Flow, timeout time.Duration) (*net.TCPConn, error) {
+	ctx, cancel := context.WithTimeout(on.ctx, timeout)
+	defer cancel()
+	stop := context.AfterFunc(req.Context(), cancel)
+	defer stop()
+	return r.cfg.Dialer.DialTCP(ctx, on.Domain, on.Source, f.Dst, f.DSCP<<2)
+}
+
+// domainContext returns what a flow stands on: its domain, or, where the rule
+// holds flows through a failure, the relay itself.
+func (r *Relay) domainContext(c scheduler.Candidate, of scheduler.OnFailure) context.Context {
+	if of == scheduler.FailHold {
+		return r.ground.root
+	}
+	return r.ground.under(c.Domain.Key())
+}
+
+func gaveUp(req *stack.Request) bool { return req.Context().Err() != nil }
+
+// silent reports whether a dial ended without any answer.
+func silent(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, unix.ETIMEDOUT)
+}
+
+// verdict turns the errno of a failed connect into what the app is told
+// (standards: RFC 5382 REQ-9 and RFC 1122 4.2.3.9 for the mapping).
+func verdict(err error) stack.Refusal {
+	switch {
+	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ECONNRESET):
+		return stack.Reset
+	case errors.Is(err, unix.ENETUNREACH):
+		return stack.NetUnreachable
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
+		return stack.Prohibited
+	case silent(err):
+		return stack.Silent
+	}
+	return stack.HostUnreachable
+}
+
+// refusal turns a decision without candidates into what the app is told.
+func refusal(r scheduler.Refusal) stack.Refusal {
+	if r == scheduler.Prohibited {
+		return stack.Prohibited
+	}
+	return stack.NetUnreachable
+}
+
+// abort closes an uplink connection with RST: the app never heard of it.
+func abort(up *net.TCPConn) {
+	_ = up.SetLinger(0)
+	_ = up.Close()
+}

@@ -1,0 +1,88 @@
+package relay
+
+import (
+	"net/netip"
+
+	"mifvif/flow"
+	"mifvif/nat"
+	"mifvif/packet"
+	"mifvif/scheduler"
+	"mifvif/tun"
+)
+
+// udp sends one datagram on through its binding; the first of an app socket,
+// or of a destination that policy names, gets its decision here.
+func (r *Relay) udp(h tun.Header, info *packet.Info, data []byte) {
+	f := flowOf(info)
+	if r.isResolver(f.Dst) {
+		r.serveUDP(info, data)
+		return
+	}
+	r.carry(h, f, info, data)
+}
+
+// icmp relays echo requests; it never answers for anybody. Whatever else an
+// app sends as ICMP stays here.
+func (r *Relay) icmp(h tun.Header, info *packet.Info, data []byte) {
+	if !info.EchoRequest() {
+		r.drops.protocol.Add(1)
+		return
+	}
+	r.carry(h, flowOf(info), info, data)
+}
+
+// carry finds or makes the binding of a datagram and hands it over.
+func (r *Relay) carry(h tun.Header, f flow.Flow, info *packet.Info, data []byte) {
+	named := r.cfg.Scheduler.Named(f)
+	if r.cfg.NAT.Forward(h, info, data, named) {
+		return
+	}
+	f.Name = r.name(f)
+	d := r.cfg.Scheduler.Pick(f)
+	if d.Refusal != scheduler.NotRefused {
+		r.drops.refused.Add(1)
+		r.cfg.NAT.Refuse(data, unreachable(d.Refusal))
+		return
+	}
+	for _, c := range d.Candidates() {
+		if r.cfg.NAT.Bind(f, choice(c, &d)) == nil {
+			r.cfg.NAT.Forward(h, info, data, d.PerDestination)
+			return
+		}
+	}
+	r.drops.unbound.Add(1)
+	r.cfg.NAT.Refuse(data, packet.HostUnreachable)
+}
+
+// choice restates a decision as what nat needs to know of it.
+func choice(c scheduler.Candidate, d *scheduler.Decision) nat.Choice {
+	return nat.Choice{
+		Domain: c.Domain, Source: c.Source, PerDestination: d.PerDestination,
+		Move: d.OnFailure == scheduler.FailAuto || d.OnFailure == scheduler.FailMigrate,
+		Rule: d.Rule, Actor: d.Actor, Reason: d.Reason,
+	}
+}
+
+// unreachable turns a decision without candidates into the ICMP error for it.
+func unreachable(r scheduler.Refusal) packet.Unreachable {
+	if r == scheduler.Prohibited {
+		return packet.AdminProhibited
+	}
+	return packet.NetUnreachable
+}
+
+// flowOf restates parsed headers as a flow.
+func flowOf(info *packet.Info) flow.Flow {
+	return flow.Flow{
+		Proto: flow.Proto(info.Proto),
+		Src:   netip.AddrPortFrom(info.Src, info.SrcPort),
+		Dst:   netip.AddrPortFrom(info.Dst, info.DstPort),
+		DSCP:  info.TOS >> 2,
+	}
+}
+
+// name returns the name whose answer led the app to the flow's destination.
+func (r *Relay) name(f flow.Flow) string {
+	name, _ := r.cfg.Names.Lookup(f.Src.Addr(), f.Dst.Addr())
+	return name
+}

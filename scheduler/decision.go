@@ -1,0 +1,72 @@
+package scheduler
+
+import (
+	"net/netip"
+
+	"mifvif/pvd"
+)
+
+// MaxCandidates is how many domains one decision names at the most.
+const MaxCandidates = 8
+
+// Candidate is one domain a flow may be put on.
+type Candidate struct {
+	Domain *pvd.Domain
+	// Source is the source address the flow must leave with: one of Domain's.
+	Source netip.Addr
+}
+
+// Refusal says why a decision has no candidate, so that the app is told the
+// truth at once.
+type Refusal uint8
+
+// The refusals.
+const (
+	NotRefused Refusal = iota
+	// NoRoute: no usable domain carries this family or destination (ICMP 3/0, ICMPv6 1/0).
+	NoRoute
+	// Prohibited: a rule left nothing (ICMP 3/13, ICMPv6 1/1).
+	Prohibited
+)
+
+// OnFailure is what becomes of a flow when its domain dies (contract: on_failure).
+type OnFailure uint8
+
+// The words of on_failure.
+const (
+	FailAuto OnFailure = iota // TCP reset, UDP moves where allowed
+	FailReset
+	FailMigrate
+	FailHold
+)
+
+// Decision is the outcome for one flow: candidates best first, and the reason.
+// It is a value without allocations of its own; the strings it holds live in
+// the snapshot that was read. RFC 6418 3.7-2, 5.3-C: deterministic and
+// explained.
+type Decision struct {
+	candidates [MaxCandidates]Candidate
+	n          int
+
+	Rule    string // name of the rule that spoke, "" for the defaults
+	Actor   string // "user", "admin", "operator" or "default"
+	Reason  string // one phrase for people, e.g. "weighted by site"
+	Refusal Refusal
+	// PerDestination: a rule, zone or binding named the destination, so the
+	// decision holds for this destination only, not for the whole app socket
+	// (RFC 4787 REQ-1 for all others).
+	PerDestination bool
+	OnFailure      OnFailure
+}
+
+// Candidates returns the domains to try, best first; empty when refused. The
+// slice points into d.
+func (d *Decision) Candidates() []Candidate { return d.candidates[:d.n] }
+
+// add appends a candidate; one beyond MaxCandidates is left out.
+func (d *Decision) add(c Candidate) {
+	if d.n < MaxCandidates {
+		d.candidates[d.n] = c
+		d.n++
+	}
+}

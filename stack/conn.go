@@ -1,0 +1,68 @@
+package stack
+
+import (
+	"net"
+	"sync/atomic"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
+	"gvisor.dev/gvisor/pkg/waiter"
+
+	"mifvif/flow"
+)
+
+// Keepalive of both legs (RFC 1122 4.2.3.6, RFC 5382 REQ-5): probes after two
+// hours of silence find the dead, the living may be silent for ever.
+const (
+	keepaliveIdle     = 2 * time.Hour
+	keepaliveInterval = 75 * time.Second
+	keepaliveCount    = 9
+)
+
+// Conn is an app's established connection. Join carries it; Counters and Reset
+// are safe for concurrent use.
+type Conn struct {
+	flow flow.Flow
+	ep   tcpip.Endpoint
+	wq   *waiter.Queue
+	tx   atomic.Uint64
+	rx   atomic.Uint64
+	last atomic.Int64 // time of the last byte, Unix nanoseconds
+}
+
+func newConn(f flow.Flow, ep tcpip.Endpoint, wq *waiter.Queue, tos uint8) *Conn {
+	c := &Conn{flow: f, ep: ep, wq: wq}
+	idle := tcpip.KeepaliveIdleOption(keepaliveIdle)
+	interval := tcpip.KeepaliveIntervalOption(keepaliveInterval)
+	// These cannot fail on a TCP endpoint; without them the connection only
+	// outlives its app for longer.
+	_ = ep.SetSockOpt(&idle)
+	_ = ep.SetSockOpt(&interval)
+	_ = ep.SetSockOptInt(tcpip.KeepaliveCountOption, keepaliveCount)
+	_ = ep.SetSockOptInt(tosOption(f), int(tos&^3))
+	ep.SocketOptions().SetKeepAlive(true)
+	ep.SocketOptions().SetDelayOption(false)
+	return c
+}
+
+// tosOption returns the option that sets the code point of our segments.
+func tosOption(f flow.Flow) tcpip.SockOptInt {
+	if f.Is6() {
+		return tcpip.IPv6TrafficClassOption
+	}
+	return tcpip.IPv4TOSOption
+}
+
+// Flow returns the connection's five-tuple as the app sees it.
+func (c *Conn) Flow() flow.Flow { return c.flow }
+
+// Counters returns the bytes carried so far: tx from the app, rx to it.
+func (c *Conn) Counters() (tx, rx uint64) { return c.tx.Load(), c.rx.Load() }
+
+// Reset ends the connection with a RST to the app.
+func (c *Conn) Reset() { c.ep.Abort() }
+
+// NetConn returns the connection as a net.Conn for a server inside the house.
+// It replaces Join; closing it ends the connection.
+func (c *Conn) NetConn() net.Conn { return gonet.NewTCPConn(c.wq, c.ep) }

@@ -1,0 +1,143 @@
+package stack
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+)
+
+// pending is the bounded table of SYNs that are being answered.
+type pending struct {
+	limit, share int
+	mu           sync.Mutex
+	open         map[stack.TransportEndpointID]attempt
+	perSource    map[netip.Addr]int
+	closed       bool
+}
+
+// attempt is one SYN under way: its context ends when the app gives up.
+type attempt struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	source netip.Addr
+	tos    uint8
+	quote  []byte // headers of the SYN, for an ICMP error about it
+}
+
+func (p *pending) init(limit, share int) {
+	p.limit, p.share = limit, max(share, 1)
+	p.open = make(map[stack.TransportEndpointID]attempt)
+	p.perSource = make(map[netip.Addr]int)
+}
+
+// admission is what begin found.
+type admission uint8
+
+const (
+	admitted admission = iota
+	known              // a retransmitted SYN: it is being answered
+	full               // the table, or the source's share of it, is used up
+)
+
+// begin takes a place for the SYN in pkt.
+func (p *pending) begin(id stack.TransportEndpointID, pkt *stack.PacketBuffer) admission {
+	source := addr(id.RemoteAddress)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.open[id]; ok {
+		return known
+	}
+	if p.closed || len(p.open) >= p.limit || p.perSource[source] >= p.share {
+		return full
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	tos, _ := pkt.Network().TOS()
+	quote := slices.Concat(pkt.NetworkHeader().Slice(), pkt.TransportHeader().Slice())
+	p.open[id] = attempt{ctx, cancel, source, tos, quote}
+	p.perSource[source]++
+	return admitted
+}
+
+// attempt returns the SYN under way behind id.
+func (p *pending) attempt(id stack.TransportEndpointID) attempt {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open[id]
+}
+
+// end gives the place of id back.
+func (p *pending) end(id stack.TransportEndpointID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a, ok := p.open[id]
+	if !ok {
+		return
+	}
+	a.cancel()
+	delete(p.open, id)
+	if p.perSource[a.source]--; p.perSource[a.source] == 0 {
+		delete(p.perSource, a.source)
+	}
+}
+
+// giveUp tells whoever answers id that the app has gone.
+func (p *pending) giveUp(id stack.TransportEndpointID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if a, ok := p.open[id]; ok {
+		a.cancel()
+	}
+}
+
+// close admits nothing more and ends every attempt.
+func (p *pending) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for _, a := range p.open {
+		a.cancel()
+	}
+}
+
+// unknown sees every TCP packet that belongs to no connection. A SYN becomes a
+// Request; the RST of an app that gave up ends its attempt; anything else is
+// answered with RST by gVisor (RFC 9293 3.10.7.1), so that apps with
+// connections of an earlier mifvif learn at once.
+func (s *Stack) unknown(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
+	h := header.TCP(pkt.TransportHeader().Slice())
+	if len(h) < header.TCPMinimumSize {
+		return true
+	}
+	flags := h.Flags()
+	if flags.Contains(header.TCPFlagRst) {
+		s.pending.giveUp(id)
+		return true
+	}
+	if flags&(header.TCPFlagSyn|header.TCPFlagAck) != header.TCPFlagSyn {
+		return false
+	}
+	switch s.pending.begin(id, pkt) {
+	case known:
+		return true
+	case full:
+		s.drops.pending.Add(1)
+		return true
+	}
+	s.running.Add(1)
+	if !s.forward.HandlePacket(id, pkt) {
+		s.pending.end(id)
+		s.running.Done()
+	}
+	return true
+}
+
+// addr restates a gVisor address.
+func addr(a tcpip.Address) netip.Addr {
+	ip, _ := netip.AddrFromSlice(a.AsSlice())
+	return ip
+}

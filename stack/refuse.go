@@ -1,0 +1,58 @@
+package stack
+
+import (
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"mifvif/flow"
+	"mifvif/packet"
+	"mifvif/tun"
+)
+
+// Refusal is what an app is told instead of a connection.
+type Refusal uint8
+
+// The refusals, and what the app's connect says: Reset "connection refused",
+// NetUnreachable and HostUnreachable "no route", Prohibited "permission
+// denied", Silent nothing until it gives up. RFC 1122 4.2.3.9, RFC 4443 3.1.
+const (
+	Silent Refusal = iota
+	Reset
+	NetUnreachable
+	HostUnreachable
+	Prohibited
+)
+
+// Refuse answers the SYN with the truth. Calls after the first of Accept and
+// Refuse do nothing.
+func (r *Request) Refuse(why Refusal) {
+	if r.settled {
+		return
+	}
+	if code, ok := why.code(); ok {
+		// Best effort, as every ICMP error: TCP asks again.
+		_ = r.stack.link.out.Write(tun.Header{}, packet.AppendUnreachable(nil, code, r.attempt.quote))
+	}
+	r.settle(why == Reset)
+}
+
+// code returns the ICMP error that says why, if one does.
+func (why Refusal) code() (packet.Unreachable, bool) {
+	switch why {
+	case NetUnreachable:
+		return packet.NetUnreachable, true
+	case HostUnreachable:
+		return packet.HostUnreachable, true
+	case Prohibited:
+		return packet.AdminProhibited, true
+	}
+	return 0, false
+}
+
+// id restates a flow as gVisor's key of it.
+func (s *Stack) id(f flow.Flow) stack.TransportEndpointID {
+	return stack.TransportEndpointID{
+		LocalPort: f.Dst.Port(), LocalAddress: tcpip.AddrFromSlice(f.Dst.Addr().AsSlice()),
+		RemotePort: f.Src.Port(), RemoteAddress: tcpip.AddrFromSlice(f.Src.Addr().AsSlice()),
+	}
+}

@@ -1,0 +1,67 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/waiter"
+
+	"mifvif/flow"
+)
+
+// Request is an app's SYN that nobody has answered. Its handler calls exactly
+// one of Accept and Refuse, once; a handler that calls neither has refused
+// silently.
+type Request struct {
+	stack   *Stack
+	forward *tcp.ForwarderRequest
+	flow    flow.Flow
+	attempt attempt
+	settled bool
+}
+
+// handle runs one Request in a goroutine of its own.
+func (s *Stack) handle(fr *tcp.ForwarderRequest) {
+	defer s.running.Done()
+	id := fr.ID()
+	a := s.pending.attempt(id)
+	r := &Request{
+		stack: s, forward: fr, attempt: a,
+		flow: flow.Flow{
+			Proto: flow.TCP,
+			Src:   netip.AddrPortFrom(a.source, id.RemotePort),
+			Dst:   netip.AddrPortFrom(addr(id.LocalAddress), id.LocalPort),
+			DSCP:  a.tos >> 2,
+		},
+	}
+	defer r.Refuse(Silent)
+	s.handler(r)
+}
+
+// Flow returns the five-tuple and DSCP of the SYN.
+func (r *Request) Flow() flow.Flow { return r.flow }
+
+// Context ends when the app gives up, the request is settled or the stack stops.
+func (r *Request) Context() context.Context { return r.attempt.ctx }
+
+// Accept completes the app's handshake: the SYN is answered now and not before.
+// It returns when the app has acknowledged, or with an error when the app is
+// gone. The caller ends the Conn with Join or Reset.
+func (r *Request) Accept() (*Conn, error) {
+	wq := new(waiter.Queue)
+	ep, err := r.forward.CreateEndpoint(wq)
+	r.settle(false)
+	if err != nil {
+		return nil, fmt.Errorf("answer the app of %s: %s", r.flow, err)
+	}
+	return newConn(r.flow, ep, wq, r.attempt.tos), nil
+}
+
+// settle gives the request's place back, with a RST to the app if asked for.
+func (r *Request) settle(reset bool) {
+	r.settled = true
+	r.forward.Complete(reset)
+	r.stack.pending.end(r.stack.id(r.flow))
+}

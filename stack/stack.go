@@ -1,0 +1,115 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+
+	"mifvif/tun"
+)
+
+const nic tcpip.NICID = 1
+
+// Timers of the stack. TIME_WAIT is short: nothing between an app and mif0
+// delays a segment for minutes, and every endpoint in TIME_WAIT holds memory.
+const (
+	timeWait = 2 * time.Second
+	finWait2 = 60 * time.Second
+)
+
+// Writer takes the packets the stack sends to the apps; *tun.Device is one. It
+// must be safe for concurrent use and must not keep the slices.
+type Writer interface {
+	Write(h tun.Header, bufs ...[]byte) error
+}
+
+// Config bounds the stack.
+type Config struct {
+	MTU       int     // of mif0, bytes
+	Pending   int     // SYNs being answered at one time (limits.pending_connects)
+	PerSource float64 // share of Pending that one source address may hold, 0 < x <= 1
+}
+
+// Stack ends TCP for the apps. Deliver belongs to one goroutine; every other
+// method is safe for concurrent use.
+type Stack struct {
+	net     *stack.Stack
+	link    *link
+	forward *tcp.Forwarder
+	pending pending
+	handler func(*Request)
+	log     *slog.Logger
+	drops   drops
+	running sync.WaitGroup // handlers at work
+}
+
+// New makes a stack that writes to out and hands every new connection to
+// handler, each in a goroutine of its own. It starts no work before Run.
+func New(cfg Config, out Writer, handler func(*Request), log *slog.Logger) (*Stack, error) {
+	if cfg.Pending <= 0 || cfg.PerSource <= 0 || cfg.PerSource > 1 {
+		return nil, fmt.Errorf("limits: pending_connects %d must be at least 1 and per_source %g in (0, 1]", cfg.Pending, cfg.PerSource)
+	}
+	s := &Stack{
+		net: stack.New(stack.Options{
+			NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol},
+			TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol},
+		}),
+		link:    newLink(cfg.MTU, out),
+		handler: handler,
+		log:     log,
+	}
+	s.pending.init(cfg.Pending, int(float64(cfg.Pending)*cfg.PerSource))
+	if err := s.configure(); err != nil {
+		s.net.Destroy()
+		return nil, err
+	}
+	s.forward = tcp.NewForwarder(s.net, 0, 2*cfg.Pending, s.handle) // pending is the bound
+	s.net.SetTransportProtocolHandler(tcp.ProtocolNumber, s.unknown)
+	return s, nil
+}
+
+// configure makes one interface that answers for all addresses, and sets what
+// was chosen by measurement (ARCHITECTURE.md, "The TCP we speak to apps").
+func (s *Stack) configure() error {
+	if err := s.net.CreateNIC(nic, s.link); err != nil {
+		return fmt.Errorf("create the stack's interface: %s", err)
+	}
+	if err := s.net.SetPromiscuousMode(nic, true); err != nil {
+		return fmt.Errorf("answer for every address: %s", err)
+	}
+	if err := s.net.SetSpoofing(nic, true); err != nil {
+		return fmt.Errorf("send from every address: %s", err)
+	}
+	s.net.SetRouteTable([]tcpip.Route{
+		{Destination: header.IPv4EmptySubnet, NIC: nic},
+		{Destination: header.IPv6EmptySubnet, NIC: nic},
+	})
+	sack, recovery := tcpip.TCPSACKEnabled(true), tcpip.TCPRecovery(0)
+	tw, fw := tcpip.TCPTimeWaitTimeoutOption(timeWait), tcpip.TCPLingerTimeoutOption(finWait2)
+	for _, option := range []tcpip.SettableTransportProtocolOption{&sack, &recovery, &tw, &fw} {
+		if err := s.net.SetTransportProtocolOption(tcp.ProtocolNumber, option); err != nil {
+			return fmt.Errorf("set TCP option %T: %s", option, err)
+		}
+	}
+	return nil
+}
+
+// Run keeps the stack until ctx ends, then resets every connection and returns
+// when all handlers have.
+func (s *Stack) Run(ctx context.Context) error {
+	<-ctx.Done()
+	s.pending.close()
+	s.net.Close()
+	s.running.Wait()
+	s.net.Destroy()
+	return nil
+}
