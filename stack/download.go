@@ -23,6 +23,7 @@ func (j *joint) download() {
 	r := &socketReader{joint: j}
 	ready := r.fill
 	for {
+		r.state = blocked
 		if err := j.raw.Read(ready); err != nil && r.state == blocked {
 			j.reset(fmt.Errorf("%w: uplink closed: %w", ErrReset, err))
 			return
@@ -55,7 +56,7 @@ type socketReader struct {
 // fill moves what the uplink has until one side blocks; it returns false when
 // the socket has to become readable first.
 func (r *socketReader) fill(fd uintptr) bool {
-	r.fd, r.state, r.err = int(fd), blocked, nil
+	r.fd, r.err = int(fd), nil
 	for {
 		n, err := available(r.fd)
 		if err != nil {

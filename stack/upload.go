@@ -22,6 +22,7 @@ func (j *joint) upload() {
 	w := &socketWriter{joint: j}
 	ready := w.drain
 	for {
+		w.state = blocked
 		if err := j.raw.Write(ready); err != nil && w.state == blocked {
 			j.reset(fmt.Errorf("%w: uplink closed: %w", ErrReset, err))
 			return
@@ -64,7 +65,7 @@ type socketWriter struct {
 // drain moves what the app has sent until one side blocks; it returns false
 // when the socket has to become writable first.
 func (w *socketWriter) drain(fd uintptr) bool {
-	w.fd, w.state, w.err = int(fd), blocked, nil
+	w.fd, w.err = int(fd), nil
 	for {
 		res, err := w.ep.Read(w, tcpip.ReadOptions{})
 		if res.Count > 0 {
