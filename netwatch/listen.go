@@ -1,0 +1,69 @@
+package netwatch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// listener is a netlink socket whose messages are not read for what they say.
+type listener struct {
+	file *os.File
+	raw  syscall.RawConn
+}
+
+// listen opens a netlink socket of the calling thread's namespace that is told
+// of changes in the given groups.
+func listen(groups []uint) (*listener, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("open a netlink socket: %w", err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("bind a netlink socket: %w", err)
+	}
+	for _, g := range groups {
+		if err := unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, int(g)); err != nil {
+			unix.Close(fd)
+			return nil, fmt.Errorf("join netlink group %d: %w", g, err)
+		}
+	}
+	file := os.NewFile(uintptr(fd), "netlink")
+	raw, err := file.SyscallConn()
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("reach the netlink socket: %w", err)
+	}
+	return &listener{file, raw}, nil
+}
+
+// hear calls ring after every burst of messages until the listener is closed.
+// Messages that did not fit (ENOBUFS) are a change like any other.
+func (l *listener) hear(ring func()) {
+	buf := make([]byte, 32<<10)
+	for {
+		err := l.raw.Read(func(fd uintptr) bool {
+			heard := false
+			for {
+				_, _, err := unix.Recvfrom(int(fd), buf, unix.MSG_DONTWAIT)
+				switch {
+				case err == nil, errors.Is(err, unix.ENOBUFS):
+					heard = true
+				case errors.Is(err, unix.EINTR):
+				default:
+					return heard
+				}
+			}
+		})
+		if err != nil {
+			return
+		}
+		ring()
+	}
+}
+
+func (l *listener) close() { _ = l.file.Close() }

@@ -1,0 +1,171 @@
+package netwatch
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// The tables that matter to mifvif: the kernel's main table and its own.
+const (
+	mainTable  = 254
+	firstTable = 64180
+	lastTable  = 65300
+)
+
+// maxRoutes bounds the routes kept of one table: a host with a full Internet
+// table gets its defaults and connected routes and as many others as fit.
+const maxRoutes = 4096
+
+// Read returns the state of the calling thread's network namespace. Links come
+// last: a link that goes down meanwhile is seen down, whatever its routes were.
+func Read() (State, error) {
+	var s State
+	for _, part := range []func(*State) error{readRoutes, readAddresses, readRules, readLinks} {
+		if err := again(func() error { return part(&s) }); err != nil {
+			return State{}, err
+		}
+	}
+	return s, nil
+}
+
+// again repeats a dump that a change interrupted.
+func again(f func() error) error {
+	var err error
+	for range 5 {
+		if err = f(); !errors.Is(err, netlink.ErrDumpInterrupted) && !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EBUSY) {
+			return err
+		}
+	}
+	return err
+}
+
+func readLinks(s *State) error {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return fmt.Errorf("list links: %w", err)
+	}
+	s.Links = s.Links[:0]
+	for _, l := range links {
+		a := l.Attrs()
+		kind := l.Type()
+		if kind == "device" {
+			kind = ""
+		}
+		oper := a.OperState == netlink.OperUp || a.OperState == netlink.OperUnknown
+		s.Links = append(s.Links, Link{
+			Index: a.Index, Name: a.Name, Kind: kind, MTU: a.MTU,
+			Up:           a.Flags&net.FlagUp != 0,
+			Carrier:      a.RawFlags&unix.IFF_LOWER_UP != 0 && oper,
+			Loopback:     a.Flags&net.FlagLoopback != 0,
+			PointToPoint: a.RawFlags&unix.IFF_POINTOPOINT != 0 || a.RawFlags&unix.IFF_NOARP != 0 && a.RawFlags&unix.IFF_BROADCAST == 0,
+			Wireless:     kind == "wlan",
+		})
+	}
+	slices.SortFunc(s.Links, func(a, b Link) int { return cmp.Compare(a.Index, b.Index) })
+	return nil
+}
+
+func readAddresses(s *State) error {
+	addrs, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return fmt.Errorf("list addresses: %w", err)
+	}
+	s.Addresses = s.Addresses[:0]
+	for _, a := range addrs {
+		p, ok := prefix(a.IPNet)
+		if !ok {
+			continue
+		}
+		out := Address{
+			Ifindex: a.LinkIndex, Prefix: p,
+			Global:     a.Scope == unix.RT_SCOPE_UNIVERSE || a.Scope == unix.RT_SCOPE_SITE,
+			Deprecated: a.Flags&unix.IFA_F_DEPRECATED != 0,
+			Tentative:  a.Flags&unix.IFA_F_TENTATIVE != 0 && a.Flags&unix.IFA_F_OPTIMISTIC == 0 || a.Flags&unix.IFA_F_DADFAILED != 0,
+			Temporary:  a.Flags&unix.IFA_F_TEMPORARY != 0 && p.Addr().Is6(),
+			Valid:      lifetime(a.ValidLft), Preferred: lifetime(a.PreferedLft),
+		}
+		if peer, ok := prefix(a.Peer); ok && peer.Addr() != p.Addr() {
+			out.Peer = peer.Addr()
+		}
+		s.Addresses = append(s.Addresses, out)
+	}
+	slices.SortFunc(s.Addresses, func(a, b Address) int {
+		return cmp.Or(cmp.Compare(a.Ifindex, b.Ifindex), comparePrefix(a.Prefix, b.Prefix))
+	})
+	return nil
+}
+
+// lifetime restates a lifetime of the kernel in coarse steps, so that a state
+// does not differ from the last one by the passing of time alone: what matters
+// to us is whether it is infinite, and that it has ended.
+func lifetime(seconds int) time.Duration {
+	if seconds <= 0 || uint32(seconds) == 0xffffffff {
+		return Forever
+	}
+	return (time.Duration(seconds) * time.Second).Truncate(time.Hour) + time.Hour
+}
+
+func readRules(s *State) error {
+	s.Rules = s.Rules[:0]
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		rules, err := netlink.RuleList(family)
+		if err != nil {
+			if family == netlink.FAMILY_V6 && errors.Is(err, unix.EAFNOSUPPORT) {
+				continue
+			}
+			return fmt.Errorf("list rules: %w", err)
+		}
+		for _, r := range rules {
+			s.Rules = append(s.Rules, rule(r, family == netlink.FAMILY_V6))
+		}
+	}
+	slices.SortStableFunc(s.Rules, func(a, b Rule) int {
+		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Mark, b.Mark),
+			comparePrefix(a.Src, b.Src), cmp.Compare(a.Iif, b.Iif), cmp.Compare(a.Oif, b.Oif))
+	})
+	return nil
+}
+
+func rule(r netlink.Rule, is6 bool) Rule {
+	out := Rule{
+		Priority: r.Priority, Is6: is6, Iif: r.IifName, Oif: r.OifName,
+		Mark: r.Mark, Invert: r.Invert, Table: max(r.Table, 0), Protocol: int(r.Protocol),
+	}
+	if out.Table == 0 && r.Goto < 0 {
+		out.Type = Unreachable // a rule that looks nothing up refuses
+	}
+	if r.Mask != nil {
+		out.Mask = *r.Mask
+	}
+	out.Src, _ = prefix(r.Src)
+	out.Dst, _ = prefix(r.Dst)
+	return out
+}
+
+// prefix restates a net.IPNet; host bits are kept.
+func prefix(n *net.IPNet) (netip.Prefix, bool) {
+	if n == nil {
+		return netip.Prefix{}, false
+	}
+	a, ok := netip.AddrFromSlice(n.IP)
+	if !ok {
+		return netip.Prefix{}, false
+	}
+	ones, bits := n.Mask.Size()
+	if bits == 32 {
+		a = a.Unmap()
+	}
+	return netip.PrefixFrom(a, ones), true
+}
+
+func comparePrefix(a, b netip.Prefix) int {
+	return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
+}

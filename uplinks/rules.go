@@ -1,0 +1,74 @@
+package uplinks
+
+import (
+	"net/netip"
+
+	"mifvif/netwatch"
+	"mifvif/pvd"
+)
+
+// Priorities of the rules, before the kernel's own main table (32766). The
+// letters are those of ARCHITECTURE.md, "How traffic is drawn in, and out".
+const (
+	ruleMark   = 6410 // (a) a domain's mark -> its table
+	ruleLocal  = 6411 // (a2) the host's own networks
+	ruleSource = 6412 // (b) a domain's address -> its table
+	ruleDevice = 6413 // (b2) apps bound to an uplink's device
+	ruleLost   = 6414 // (b3) any other mark of ours -> unreachable
+)
+
+// rulesOf returns the rules that lead to the domains' tables.
+func rulesOf(set *pvd.Set) []netwatch.Rule {
+	var rules []netwatch.Rule
+	both := func(r netwatch.Rule) {
+		rules = append(rules, r)
+		r.Is6 = true
+		rules = append(rules, r)
+	}
+	owners := addressOwners(set)
+	devices := make(map[string]bool)
+	for _, d := range set.All() {
+		if d.State == pvd.Disabled {
+			continue
+		}
+		both(netwatch.Rule{Priority: ruleMark, Mark: d.Mark(), Mask: pvd.MarkMask, Table: d.Table()})
+		if d.State == pvd.Offline {
+			continue
+		}
+		for _, a := range d.Addresses {
+			addr := a.Prefix.Addr()
+			if owners[addr] == 1 {
+				rules = append(rules, netwatch.Rule{
+					Priority: ruleSource, Is6: addr.Is6(), Src: netip.PrefixFrom(addr, addr.BitLen()), Table: d.Table(),
+				})
+			}
+		}
+		if !devices[d.Interface] {
+			devices[d.Interface] = true
+			both(netwatch.Rule{Priority: ruleDevice, Oif: d.Interface, Table: d.Table()})
+		}
+	}
+	both(netwatch.Rule{Priority: ruleLocal, Table: localTable})
+	both(netwatch.Rule{Priority: ruleLost, Mark: 0, Mask: pvd.MarkMask, Invert: true, Type: netwatch.Unreachable})
+	return rules
+}
+
+// addressOwners counts on how many domains each address is. One that is on two
+// says nothing about where a packet belongs, so it gets no rule of its own.
+func addressOwners(set *pvd.Set) map[netip.Addr]int {
+	owners := make(map[netip.Addr]int)
+	for _, d := range set.All() {
+		for _, a := range d.Addresses {
+			owners[a.Prefix.Addr()]++
+		}
+	}
+	return owners
+}
+
+// ownRule reports whether a priority is one of this package's.
+func ownRule(priority int) bool { return priority >= ruleMark && priority <= ruleLost }
+
+// ownTable reports whether a table is one of this package's.
+func ownTable(table int) bool {
+	return table == localTable || table >= pvd.FirstTable && table < pvd.FirstTable+pvd.MaxDomains
+}
