@@ -60,6 +60,6 @@ func (d *Discovery) declared(ifname string) *Declaration {
 // over: the servers of its resolv.conf and those a resolver knows per link.
 type Hints struct {
 	Servers []netip.Addr
-	PerLink map[int][]netip.AddrPort
+	PerLink map[int][]netip.Addr
 	Search  []string
 }

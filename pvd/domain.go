@@ -65,6 +65,9 @@ type NextHop struct {
 	Is6    bool
 	Metric int // of the kernel route it was seen in; lower is better
 	Origin Origin
+	// Overrides: seen as a pair of half-defaults (0.0.0.0/1 and 128.0.0.0/1),
+	// which VPN clients set so that every default route of the host is overridden.
+	Overrides bool
 }
 
 // Route is a destination that is reached inside the domain besides its default.
@@ -164,13 +167,8 @@ func (d *Domain) HasSource(is6 bool) bool {
 // HasNextHop reports whether the domain has a way to the rest of the world, or
 // to its own prefixes, for the family.
 func (d *Domain) HasNextHop(is6 bool) bool {
-	if d.P2P {
+	if d.HasDefault(is6) || !d.Internet && d.onLinkOnly(is6) {
 		return true
-	}
-	for _, n := range d.NextHops {
-		if n.Is6 == is6 {
-			return true
-		}
 	}
 	for _, r := range d.Routes {
 		if r.Dst.Addr().Is6() == is6 {
@@ -178,6 +176,53 @@ func (d *Domain) HasNextHop(is6 bool) bool {
 		}
 	}
 	return false
+}
+
+// HasDefault reports whether the domain has a next hop of the family for
+// destinations that none of its routes names.
+func (d *Domain) HasDefault(is6 bool) bool {
+	for _, n := range d.NextHops {
+		if n.Is6 == is6 {
+			return true
+		}
+	}
+	return d.P2P && len(d.NextHops) == 0
+}
+
+// onLinkOnly reports whether the domain has neighbours of the family on its link.
+func (d *Domain) onLinkOnly(is6 bool) bool {
+	for _, a := range d.Addresses {
+		if a.Prefix.Addr().Is6() == is6 && !a.Prefix.IsSingleIP() {
+			return true
+		}
+	}
+	return false
+}
+
+// Alive reports whether flows that are on the domain may stay: its link is up
+// and it has an address. A domain whose next hop is missing for a moment is
+// alive, although it takes no new flows.
+func (d *Domain) Alive() bool { return len(d.Addresses) > 0 }
+
+// Inside reports whether the domain has a private address of the family: a
+// private network may lie behind its router.
+func (d *Domain) Inside(is6 bool) bool {
+	for _, a := range d.Addresses {
+		if a.Prefix.Addr().Is6() == is6 && Private(a.Prefix.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
+// Private reports whether an address means something only inside some network
+// (RFC 1918, RFC 4193, RFC 6598).
+func Private(a netip.Addr) bool {
+	if a.Is4() {
+		b := a.As4()
+		return a.IsPrivate() || b[0] == 100 && b[1]&0xc0 == 64
+	}
+	return a.IsPrivate()
 }
 
 // Owns reports whether addr is one of the domain's own addresses.

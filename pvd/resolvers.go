@@ -14,7 +14,7 @@ func addResolvers(d *Domain, all []*Domain, hints Hints) {
 	}
 	if servers := hints.PerLink[d.Ifindex]; len(servers) > 0 {
 		for _, s := range servers {
-			d.Resolvers = append(d.Resolvers, Resolver{Addr: s, Origin: FromKernel})
+			d.Resolvers = append(d.Resolvers, Resolver{Addr: netip.AddrPortFrom(s, dnsPort), Origin: FromKernel})
 		}
 		return
 	}

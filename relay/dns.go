@@ -35,7 +35,7 @@ func (r *Relay) serveTCP(req *stack.Request) {
 		req.Refuse(stack.Reset)
 		return
 	}
-	conn, err := req.Accept(r.ground.root)
+	conn, err := req.Accept()
 	if err != nil {
 		return
 	}

@@ -12,6 +12,7 @@ import (
 
 	"mifvif/dns"
 	"mifvif/nat"
+	"mifvif/packet"
 	"mifvif/pvd"
 	"mifvif/scheduler"
 	"mifvif/stack"
@@ -56,6 +57,8 @@ type Relay struct {
 	ground ground
 	flows  flows
 	drops  drops
+
+	fragments *packet.Reassembler // of the reading goroutine
 }
 
 // New checks cfg and allocates; it starts nothing. The gVisor stack is made
@@ -64,7 +67,7 @@ func New(cfg Config, log *slog.Logger) (*Relay, error) {
 	if cfg.MaxTCP <= 0 {
 		return nil, errors.New("limits.tcp_flows must be at least 1")
 	}
-	r := &Relay{cfg: cfg, log: log}
+	r := &Relay{cfg: cfg, log: log, fragments: packet.NewReassembler()}
 	r.flows.init(cfg.MaxTCP)
 	r.locals.Store(&Locals{})
 	s, err := stack.New(cfg.Stack, cfg.Device, r.request, log)
@@ -83,6 +86,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	r.ground.open(ctx)
 	g.Go(func() error { return r.stack.Run(ctx) })
 	g.Go(func() error { return r.cfg.NAT.Run(ctx) })
+	g.Go(func() error { return r.cfg.Resolver.Run(ctx) })
 	g.Go(func() error { return r.ingress(ctx) })
 	return g.Wait()
 }

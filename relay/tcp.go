@@ -35,13 +35,13 @@ func (r *Relay) request(req *stack.Request) {
 		req.Refuse(refusal(decision.Refusal))
 		return
 	}
-	slot, ok := r.flows.reserve()
+	place, ok := r.flows.reserve()
 	if !ok {
 		r.drops.tooManyFlows.Add(1)
 		req.Refuse(stack.Silent)
 		return
 	}
-	defer r.flows.release(slot)
+	defer r.flows.release(place)
 
 	up, on, err := r.connect(req, f, &decision)
 	if err != nil {
@@ -49,14 +49,15 @@ func (r *Relay) request(req *stack.Request) {
 		return
 	}
 	defer up.Close()
-	conn, err := req.Accept(on.ctx)
+	conn, err := req.Accept()
 	if err != nil {
 		abort(up)
 		return
 	}
-	slot.start(f, on.Candidate, &decision, up, conn)
-	_, err = conn.Join(on.ctx, up)
-	slot.end(err)
+	place.start(f, on.Candidate, &decision, up, conn)
+	if err := conn.Join(on.ctx, up); err != nil {
+		r.log.Debug("flow was reset", "flow", f, "domain", on.Domain.Name, "error", err)
+	}
 }
 
 // standing is a candidate with the context that ends with its domain.

@@ -58,7 +58,7 @@ func (r *Relay) carry(h tun.Header, f flow.Flow, info *packet.Info, data []byte)
 func choice(c scheduler.Candidate, d *scheduler.Decision) nat.Choice {
 	return nat.Choice{
 		Domain: c.Domain, Source: c.Source, PerDestination: d.PerDestination,
-		Move: d.OnFailure == scheduler.FailAuto || d.OnFailure == scheduler.FailMigrate,
+		Hold: d.OnFailure == scheduler.FailHold, Tell: d.OnFailure == scheduler.FailReset,
 		Rule: d.Rule, Actor: d.Actor, Reason: d.Reason,
 	}
 }

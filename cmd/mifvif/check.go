@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"mifvif/config"
+)
+
+func checkCommand(*globals) *cobra.Command {
+	var path string
+	var defaults bool
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Parse and validate a configuration",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if defaults {
+				fmt.Fprint(cmd.OutOrStdout(), config.Defaults())
+				return nil
+			}
+			if _, err := load(path); err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "the configuration is valid")
+			return nil
+		},
+	}
+	cmd.Flags().StringVarP(&path, "config", "c", "", "configuration `FILE` (default "+config.DefaultPath+" if it is there)")
+	cmd.Flags().BoolVar(&defaults, "print-defaults", false, "print the whole effective configuration of an empty file")
+	return cmd
+}
+
+func reloadCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "reload",
+		Short: "Make the daemon read its configuration again: all of it takes effect or none",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return g.client().Reload(cmd.Context())
+		},
+	}
+}

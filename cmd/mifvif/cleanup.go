@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mifvif/config"
+	"mifvif/control"
+	"mifvif/dns/host"
+	"mifvif/tun"
+	"mifvif/uplinks"
+)
+
+func cleanupCommand() *cobra.Command {
+	var state string
+	cmd := &cobra.Command{
+		Use:   "cleanup",
+		Short: "Remove whatever a killed daemon left",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := permitted(); err != nil {
+				return err
+			}
+			lock, err := control.Lock()
+			if err != nil {
+				return fmt.Errorf("%w (stop it, and it cleans up itself)", err)
+			}
+			defer lock.Close()
+			return cleanup(cmd.Context(), state, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
+		},
+	}
+	cmd.Flags().StringVar(&state, "state", defaultState, "`DIR` of the daemon's undo records")
+	return cmd
+}
+
+// cleanup puts back what the records of this network namespace say, and removes
+// what carries our numbers and names.
+func cleanup(ctx context.Context, state string, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	undo, err := uplinks.OpenUndoLog(filepath.Join(state, undoName("sysctl")))
+	if err == nil {
+		err = undo.Restore()
+	}
+	resolv := host.Restore(ctx, host.Config{
+		Record: filepath.Join(state, undoName("resolv")), Path: host.DefaultPath, Servers: config.Default().DNS.Listen,
+	}, log)
+	return errors.Join(resolv, tun.Undraw(false), uplinks.Cleanup(), err)
+}
+
+// undoName is the file of one kind of record for this network namespace.
+func undoName(kind string) string { return "undo-" + kind + "-" + control.Cookie() + ".json" }
+
+// record returns the path of one kind of record.
+func (d *daemon) record(kind string) string { return filepath.Join(d.state, undoName(kind)) }

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"mifvif/config"
+	"mifvif/dns"
+	"mifvif/dns/host"
+	"mifvif/nat"
+	"mifvif/pvd"
+	"mifvif/relay"
+	"mifvif/scheduler"
+	"mifvif/stack"
+	"mifvif/tun"
+	"mifvif/uplinks"
+)
+
+// daemon is the wiring: every station, made once and joined by plain values.
+type daemon struct {
+	path    string // of the configuration, "" for the defaults
+	state   string // the state directory
+	log     *slog.Logger
+	began   time.Time
+	config  atomic.Pointer[config.Config]
+	current atomic.Pointer[pvd.Set]
+
+	device    *tun.Device
+	uplinks   *uplinks.Set
+	scheduler *scheduler.Scheduler
+	nat       *nat.Table
+	names     *dns.Names
+	resolver  *dns.Server
+	relay     *relay.Relay
+	host      *host.Pointed
+	publisher *publisher
+}
+
+// newDaemon makes every station; the device is up when it returns, nothing is
+// drawn into it yet.
+func newDaemon(path, state string, cfg *config.Config, log *slog.Logger) (*daemon, error) {
+	d := &daemon{path: path, state: state, log: log, began: time.Now()}
+	d.config.Store(cfg)
+	d.current.Store(pvd.NewSet(nil))
+	undo, err := uplinks.OpenUndoLog(filepath.Join(state, undoName("sysctl")))
+	if err != nil {
+		return nil, err
+	}
+	d.device, err = tun.Open(tun.Config{Name: cfg.Interface.Name, MTU: cfg.Interface.MTU, Addresses: cfg.Interface.Addresses})
+	if err != nil {
+		return nil, err
+	}
+	d.uplinks = uplinks.New(uplinks.Config{Own: cfg.Interface.Name, Undo: undo}, log)
+	d.scheduler = scheduler.New(scheduler.Config{Source: nat.SelectSource, App: d.app})
+	d.names = dns.NewNames(dns.NamesConfig{Max: 65536, PerApp: 1, App: d.app})
+	if err := d.makeStations(cfg); err != nil {
+		d.device.Close()
+		return nil, err
+	}
+	d.publisher = newPublisher(d, cfg)
+	return d, nil
+}
+
+// makeStations makes what packets pass through.
+func (d *daemon) makeStations(cfg *config.Config) error {
+	var err error
+	d.nat, err = nat.New(nat.Config{Max: cfg.Limits.UDPFlows, PerSource: share(cfg)}, d.device, d.uplinks, d.log)
+	if err != nil {
+		return err
+	}
+	d.resolver, err = dns.New(dns.Config{Chooser: chooser{d.scheduler, d.current.Load}, Dialer: d.uplinks, Families: d.families, Learned: d.names.Learn}, d.log)
+	if err != nil {
+		return err
+	}
+	d.relay, err = relay.New(relay.Config{
+		Device: d.device, Scheduler: d.scheduler, Dialer: d.uplinks, NAT: d.nat, Resolver: d.resolver, Names: d.names,
+		ResolverAddrs: cfg.DNS.Listen, MaxTCP: cfg.Limits.TCPFlows,
+		Stack: stack.Config{MTU: d.device.MTU(), Pending: cfg.Limits.PendingConnects, PerSource: share(cfg)},
+	}, d.log)
+	return err
+}
+
+// share is what one source may hold of a table. Without LANs there is one
+// source, this host, and nobody to share with.
+func share(cfg *config.Config) float64 {
+	if len(cfg.LANs) == 0 {
+		return 1
+	}
+	return cfg.Limits.PerSource
+}
+
+// app maps every address of this host to one app side: a name asked over IPv4
+// is meant for connections over IPv6 too.
+func (d *daemon) app(a netip.Addr) netip.Addr {
+	for _, p := range d.config.Load().Interface.Addresses {
+		if p.Addr() == a {
+			return netip.Addr{}
+		}
+	}
+	return a
+}
+
+// families reports which families any domain carries now.
+func (d *daemon) families() (v4, v6 bool) {
+	for _, p := range d.current.Load().All() {
+		v4, v6 = v4 || p.Usable(false), v6 || p.Usable(true)
+	}
+	return v4, v6
+}
+
+// run carries traffic until ctx ends, then undoes everything.
+func (d *daemon) run(ctx context.Context, ready func(), extra ...func(context.Context) error) error {
+	stopping, stop := context.WithCancel(ctx)
+	defer stop()
+	g, ctx := errgroup.WithContext(stopping)
+	g.Go(func() error { return d.relay.Run(ctx) })
+	g.Go(func() error { return d.publisher.run(ctx, ready) })
+	for _, task := range extra {
+		g.Go(func() error { return task(ctx) })
+	}
+	g.Go(func() error { // the reader of mif0 wakes when the device closes, after the routes are gone
+		<-ctx.Done()
+		return d.undo()
+	})
+	err := g.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// undo puts the host back as it was: first its resolver, then what draws
+// traffic in, then the way out, then mif0 itself.
+func (d *daemon) undo() error {
+	d.publisher.stopped.Wait()
+	var errs []error
+	if d.host != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		errs = append(errs, d.host.Restore(ctx))
+		cancel()
+	}
+	errs = append(errs,
+		tun.Undraw(d.config.Load().Interface.Block),
+		d.uplinks.Remove(),
+		d.device.Close(),
+	)
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("undo (mifvif cleanup tries again): %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"mifvif/control"
+)
+
+func explainCommand(g *globals) *cobra.Command {
+	q := control.Question{}
+	cmd := withJSON(&cobra.Command{
+		Use:   "explain TARGET",
+		Short: "For a name, an address or a flow id: what was or would be decided, and why",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if q.Port < 0 || q.Port > 65535 || q.DSCP < 0 || q.DSCP > 63 {
+				return usageError{fmt.Errorf("--port is 0 to 65535, --dscp 0 to 63")}
+			}
+			if q.Proto != "tcp" && q.Proto != "udp" && q.Proto != "icmp" {
+				return usageError{fmt.Errorf("--proto %s: tcp, udp or icmp", q.Proto)}
+			}
+			q.Target = args[0]
+			e, err := g.client().Explain(cmd.Context(), q)
+			if err != nil {
+				return err
+			}
+			if g.json {
+				err = printJSON(cmd.OutOrStdout(), e)
+			} else {
+				printExplanation(cmd.OutOrStdout(), e)
+			}
+			if err == nil && e.Decision == nil {
+				return errRefused
+			}
+			return err
+		},
+	}, g)
+	cmd.Flags().IntVar(&q.Port, "port", 443, "destination port")
+	cmd.Flags().StringVar(&q.Proto, "proto", "tcp", "tcp, udp or icmp")
+	cmd.Flags().IntVar(&q.DSCP, "dscp", 0, "code point, 0 to 63")
+	cmd.Flags().StringVar(&q.Src, "src", "", "source address `A` (default: this host)")
+	return cmd
+}
+
+func printExplanation(w io.Writer, e control.Explanation) {
+	to := e.Flow.Dst
+	if e.Flow.Name != "" {
+		to = e.Flow.Name + " (" + to + ")"
+	}
+	fmt.Fprintf(w, "%s %s -> %s\n", e.Flow.Proto, e.Flow.Src, to)
+	if d := e.Decision; d != nil {
+		by := "the defaults"
+		if d.Rule != "" {
+			by = fmt.Sprintf("rule %q of the %s", d.Rule, d.Actor)
+		}
+		fmt.Fprintf(w, "goes over %s (%s) from %s: %s, by %s\n", d.PvD, d.Interface, d.Source, d.Reason, by)
+	} else {
+		fmt.Fprintf(w, "is refused: %s\n", e.Refusal)
+	}
+	for _, c := range e.Candidates {
+		fmt.Fprintf(w, "  %-16s %-7s %s\n", c.PvD, c.Verdict, c.Reason)
+	}
+	for _, r := range e.Rules {
+		fmt.Fprintf(w, "  rule %q of the %s: %s\n", r.Name, r.Actor, r.Effect)
+	}
+	for _, c := range e.Conflicts {
+		fmt.Fprintf(w, "  conflict: %q stands, %q was dropped: %s\n", c.Winner, c.Loser, c.Reason)
+	}
+}

@@ -1,0 +1,130 @@
+// Command mifvif carries a host's traffic over the networks it has, each flow
+// on the one that policy chooses. One file per command; daemon.go is the only
+// wiring.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"mifvif/config"
+	"mifvif/control"
+)
+
+func main() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// Exit codes (contract).
+const (
+	exitDone       = 0
+	exitFailed     = 1
+	exitUsage      = 2
+	exitNotRunning = 3
+	exitRefused    = 4
+)
+
+// usageError is an error in how the command was called.
+type usageError struct{ error }
+
+// errRefused says that policy leaves no way for what was asked about.
+var errRefused = errors.New("refused by policy")
+
+// execute runs one command line and returns its exit code.
+func execute(args []string, stdout, stderr io.Writer) int {
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(context.Background())
+	if err == nil {
+		return exitDone
+	}
+	if !errors.Is(err, errRefused) {
+		fmt.Fprintln(stderr, "mifvif: "+strings.TrimRight(err.Error(), "\n"))
+	}
+	return code(err)
+}
+
+// code returns the exit code for an error.
+func code(err error) int {
+	var usage usageError
+	var invalid *config.Error
+	switch {
+	case errors.As(err, &usage), errors.As(err, &invalid), strings.HasPrefix(err.Error(), "unknown command"):
+		return exitUsage
+	case errors.Is(err, control.ErrNotRunning):
+		return exitNotRunning
+	case errors.Is(err, errRefused):
+		return exitRefused
+	}
+	return exitFailed
+}
+
+// globals are the flags of every command that talks to the daemon.
+type globals struct {
+	socket string
+	json   bool
+}
+
+// socketFor returns where the daemon listens.
+func (g *globals) socketFor(cfg *config.Config) string {
+	if g.socket != "" {
+		return g.socket
+	}
+	return cfg.Control.Socket
+}
+
+// client returns a client of the daemon.
+func (g *globals) client() *control.Client {
+	if g.socket != "" {
+		return control.Dial(g.socket, true)
+	}
+	return control.Dial(config.DefaultSocket, false)
+}
+
+func rootCommand() *cobra.Command {
+	g := &globals{}
+	root := &cobra.Command{
+		Use:           "mifvif",
+		Short:         "Every network of a host, used for what it is good for",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w (see: %s --help)", err, cmd.CommandPath())}
+	})
+	root.PersistentFlags().StringVar(&g.socket, "socket", os.Getenv("MIFVIF_SOCKET"), "control socket `PATH` (or MIFVIF_SOCKET)")
+	root.AddCommand(
+		runCommand(g), checkCommand(g), reloadCommand(g), statusCommand(g), pvdsCommand(g), flowsCommand(g),
+		explainCommand(g), labCommand(), cleanupCommand(), versionCommand(g),
+	)
+	for _, c := range root.Commands() {
+		strict(c)
+	}
+	return root
+}
+
+// strict makes wrong arguments a usage error.
+func strict(c *cobra.Command) {
+	if args := c.Args; args != nil {
+		c.Args = func(cmd *cobra.Command, a []string) error {
+			if err := args(cmd, a); err != nil {
+				return usageError{fmt.Errorf("%w (see: %s --help)", err, cmd.CommandPath())}
+			}
+			return nil
+		}
+	}
+}
+
+// withJSON adds --json.
+func withJSON(cmd *cobra.Command, g *globals) *cobra.Command {
+	cmd.Flags().BoolVar(&g.json, "json", false, "one JSON document")
+	return cmd
+}

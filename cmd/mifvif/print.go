@@ -1,0 +1,49 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// printJSON writes one document.
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return fmt.Errorf("write the answer: %w", err)
+	}
+	return nil
+}
+
+// amount writes bytes for people.
+func amount(n uint64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	f, suffix := float64(n)/unit, 0
+	for f >= unit && suffix < 4 {
+		f, suffix = f/unit, suffix+1
+	}
+	return fmt.Sprintf("%.1f %ciB", f, "KMGTP"[suffix])
+}
+
+// age writes how long ago t was.
+func age(t time.Time) string { return time.Since(t).Round(time.Second).String() }
+
+// orDash writes a list, or a dash for an empty one.
+func orDash(list ...string) string {
+	var kept []string
+	for _, s := range list {
+		if s != "" {
+			kept = append(kept, s)
+		}
+	}
+	if len(kept) == 0 {
+		return "-"
+	}
+	return strings.Join(kept, " ")
+}

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"time"
+
+	"mifvif/config"
+	"mifvif/dns/host"
+	"mifvif/netwatch"
+	"mifvif/pvd"
+	"mifvif/relay"
+	"mifvif/tun"
+)
+
+// repairEvery is how often everything is compared with the kernel although
+// nothing was heard: nftables sends no route notifications.
+const repairEvery = 15 * time.Second
+
+// publisher is the slow path: the one goroutine that turns what the kernel, the
+// host's resolver and the configuration say into what the stations read.
+type publisher struct {
+	d       *daemon
+	builder *pvd.Builder
+	states  chan netwatch.State // 1: a newer state replaces an unread one
+	servers chan host.Upstreams // 1: likewise
+	configs chan *config.Config // unbuffered: reload waits until it is in force
+	stopped sync.WaitGroup      // done when nothing is applied any more
+	last    netwatch.State
+	hints   pvd.Hints
+	pulled  bool // mif0 draws
+}
+
+func newPublisher(d *daemon, cfg *config.Config) *publisher {
+	p := &publisher{
+		d: d, builder: pvd.NewBuilder(discovery(cfg)),
+		states: make(chan netwatch.State, 1), servers: make(chan host.Upstreams, 1), configs: make(chan *config.Config),
+	}
+	p.stopped.Add(1)
+	return p
+}
+
+// discovery restates the configuration for the builder.
+func discovery(cfg *config.Config) pvd.Discovery {
+	return pvd.Discovery{Ignore: cfg.Ignore, Own: cfg.Interface.Name, Declarations: cfg.PvDs}
+}
+
+// latest puts v into a channel of one place, over what nobody has read.
+func latest[T any](ch chan T, v T) {
+	for {
+		select {
+		case ch <- v:
+			return
+		default:
+		}
+		select {
+		case <-ch:
+		default:
+		}
+	}
+}
+
+// run follows the kernel until ctx ends. ready is called once, after the first
+// state is in force and the host asks our resolver.
+func (p *publisher) run(ctx context.Context, ready func()) error {
+	defer p.stopped.Done()
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	failed := make(chan error, 1)
+	watching.Go(func() {
+		failed <- netwatch.New(p.d.log).Run(ctx, func(s netwatch.State) { latest(p.states, s) })
+	})
+	p.setHints(host.Discover(ctx, p.hostConfig(), p.d.log))
+	tick := time.NewTicker(repairEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			return err
+		case s := <-p.states:
+			p.last = s
+			p.publish()
+			if !p.pulled {
+				p.pulled = true
+				if err := p.point(ctx, &watching); err != nil {
+					return err
+				}
+				ready()
+			}
+		case u := <-p.servers:
+			p.setHints(u)
+			p.publish()
+		case c := <-p.configs:
+			p.d.config.Store(c)
+			p.builder.Configure(discovery(c))
+			p.publish()
+		case <-tick.C:
+			p.repair()
+		}
+	}
+}
+
+// point makes the host ask our resolver and keeps it so.
+func (p *publisher) point(ctx context.Context, tasks *sync.WaitGroup) error {
+	pointed, err := host.Point(ctx, p.hostConfig(), p.d.log)
+	if err != nil {
+		return err
+	}
+	p.d.host = pointed
+	tasks.Go(func() {
+		if err := pointed.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			p.d.log.Warn("the host's resolver is no longer watched over", "error", err)
+		}
+	})
+	return nil
+}
+
+func (p *publisher) hostConfig() host.Config {
+	cfg := p.d.config.Load()
+	return host.Config{
+		Mode: host.Mode(cfg.DNS.ManageHost), Servers: cfg.DNS.Listen,
+		Interface: p.d.device.Name(), Ifindex: p.d.device.Ifindex(), Record: p.d.record("resolv"),
+		Changed: func(u host.Upstreams) { latest(p.servers, u) },
+	}
+}
+
+func (p *publisher) setHints(u host.Upstreams) {
+	p.hints = pvd.Hints{Servers: u.General, PerLink: u.Links}
+}
+
+// repair compares everything with the kernel as it is now.
+func (p *publisher) repair() {
+	s, err := netwatch.Read()
+	if err != nil {
+		p.d.log.Warn("the kernel's state could not be read", "error", err)
+		return
+	}
+	p.last = s
+	p.publish()
+}
+
+// publish puts the present state in force: the way out first, then who may
+// choose it, then what draws traffic in; what stood on a lost domain ends last.
+func (p *publisher) publish() {
+	cfg := p.d.config.Load()
+	old := p.d.current.Load()
+	set := p.builder.Build(p.last, p.hints)
+	if err := p.d.uplinks.Apply(set, p.last); err != nil {
+		p.d.log.Debug("not every route or rule is in place", "error", err)
+	}
+	p.d.current.Store(set)
+	p.d.scheduler.Publish(set, &cfg.Policy)
+	p.d.resolver.Publish(set)
+	p.d.relay.SetLocals(locals(set, p.last, cfg))
+	if cfg.Interface.DefaultRoute {
+		if err := p.drawing(set, cfg).Apply(p.last); err != nil {
+			p.d.log.Debug("not everything is drawn in", "error", err)
+		}
+	}
+	p.d.relay.Retire(func(k pvd.Key) bool {
+		d := set.ByKey(k)
+		return d != nil && d.State != pvd.Offline && d.State != pvd.Disabled
+	})
+	for _, e := range pvd.Diff(old, set) {
+		p.d.log.Info("domain changed", "type", e.Type, "pvd", e.PvD, "detail", e.Detail)
+	}
+}
+
+// drawing says what mif0 attracts now.
+func (p *publisher) drawing(set *pvd.Set, cfg *config.Config) tun.Drawing {
+	var sources []netip.Addr
+	for _, a := range cfg.Interface.Addresses {
+		sources = append(sources, a.Addr())
+	}
+	return tun.Drawing{
+		Ifindex: p.d.device.Ifindex(), Sources: sources, Throw: throws(set, cfg), LANs: cfg.LANs, Block: cfg.Interface.Block,
+	}
+}
+
+// throws returns the on-link prefixes that are left to the kernel: those of
+// exactly one domain that no rule names.
+func throws(set *pvd.Set, cfg *config.Config) []netip.Prefix {
+	owners := make(map[netip.Prefix]map[string]bool)
+	for _, d := range set.All() {
+		if d.State == pvd.Offline || d.State == pvd.Disabled {
+			continue
+		}
+		for _, a := range d.Addresses {
+			if a.Prefix.IsSingleIP() {
+				continue
+			}
+			m := a.Prefix.Masked()
+			if owners[m] == nil {
+				owners[m] = make(map[string]bool)
+			}
+			owners[m][d.Name] = true
+		}
+	}
+	var out []netip.Prefix
+	for m, names := range owners {
+		if len(names) == 1 && !contested(m, names, owners, set) && !named(m, cfg) {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// contested reports whether another domain claims part of m.
+func contested(m netip.Prefix, names map[string]bool, owners map[netip.Prefix]map[string]bool, set *pvd.Set) bool {
+	for other, others := range owners {
+		if other != m && other.Overlaps(m) && !same(names, others) {
+			return true
+		}
+	}
+	for _, d := range set.All() {
+		for _, p := range d.Prefixes {
+			if !names[d.Name] && p.Bits() > 0 && p.Overlaps(m) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func same(a, b map[string]bool) bool {
+	for k := range b {
+		if !a[k] {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+// named reports whether a rule of the configuration speaks of part of m.
+func named(m netip.Prefix, cfg *config.Config) bool {
+	for i := range cfg.Policy.Rules {
+		for _, p := range cfg.Policy.Rules[i].Match.Dst {
+			if p.Bits() > 0 && p.Overlaps(m) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// locals says whose packets may come out of mif0: its own addresses', and those
+// of the host's interfaces that are no uplinks.
+func locals(set *pvd.Set, st netwatch.State, cfg *config.Config) *relay.Locals {
+	l := &relay.Locals{Sources: make(map[netip.Addr]struct{})}
+	for _, a := range cfg.Interface.Addresses {
+		l.Sources[a.Addr()] = struct{}{}
+	}
+	uplink := make(map[int]bool)
+	for _, d := range set.All() {
+		uplink[d.Ifindex] = true
+	}
+	for _, a := range st.Addresses {
+		if !uplink[a.Ifindex] && a.Global {
+			l.Sources[a.Prefix.Addr()] = struct{}{}
+		}
+	}
+	return l
+}

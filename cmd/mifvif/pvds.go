@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mifvif/control"
+)
+
+func pvdsCommand(g *globals) *cobra.Command {
+	return withJSON(&cobra.Command{
+		Use:   "pvds [NAME]",
+		Short: "Every provisioning domain with every object it holds and where each came from",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			all, err := g.client().PvDs(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if len(args) == 1 {
+				if all, err = only(all, args[0]); err != nil {
+					return err
+				}
+			}
+			if g.json {
+				return printJSON(cmd.OutOrStdout(), all)
+			}
+			for _, p := range all {
+				printPvD(cmd.OutOrStdout(), p)
+			}
+			return nil
+		},
+	}, g)
+}
+
+// only returns the domain of that name.
+func only(all []control.PvD, name string) ([]control.PvD, error) {
+	var names []string
+	for _, p := range all {
+		if p.Name == name {
+			return []control.PvD{p}, nil
+		}
+		names = append(names, p.Name)
+	}
+	return nil, fmt.Errorf("there is no domain %q (there are: %s)", name, orDash(names...))
+}
+
+func printPvD(w io.Writer, p control.PvD) {
+	fmt.Fprintf(w, "%s  %s on %s: %s\n", p.Name, p.State, p.Interface, p.Reason)
+	for _, o := range p.Objects {
+		life := "for good"
+		if o.Lifetime != nil {
+			life = "for " + (time.Duration(*o.Lifetime) * time.Second).String()
+		}
+		fmt.Fprintf(w, "  %-9s %-40s from %-7s %s %s\n", o.Kind, o.Value, o.Origin, life, strings.Join(o.Flags, " "))
+	}
+	for _, r := range p.DNS {
+		fmt.Fprintf(w, "  %-9s %-40s from %-7s\n", "resolver", r.Address, r.Origin)
+	}
+	for _, z := range p.Zones {
+		fmt.Fprintf(w, "  %-9s %s\n", "zone", z)
+	}
+}

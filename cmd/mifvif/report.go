@@ -1,0 +1,197 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"time"
+
+	"mifvif/control"
+	"mifvif/flow"
+	"mifvif/netwatch"
+	"mifvif/pvd"
+)
+
+// handlers is what the control socket offers.
+func (d *daemon) handlers() control.Handlers {
+	return control.Handlers{
+		Status: d.status, PvDs: d.pvds, Flows: d.flows, Explain: d.explain,
+		Reload: func(ctx context.Context) error { return d.reload(ctx) },
+	}
+}
+
+func (d *daemon) status() control.Status {
+	cfg := d.config.Load()
+	s := control.Status{
+		Version: version(), State: "running", Since: d.began, Drops: d.drops(),
+		Interface: control.Interface{
+			Name: d.device.Name(), MTU: d.device.MTU(), DefaultRoute: cfg.Interface.DefaultRoute, Addresses: []string{},
+		},
+		Process:  control.Process{PID: os.Getpid(), Goroutines: runtime.NumGoroutine()},
+		Warnings: d.warnings(),
+	}
+	for _, p := range cfg.Interface.Addresses {
+		s.Interface.Addresses = append(s.Interface.Addresses, p.String())
+	}
+	flows := d.flows()
+	for _, f := range flows {
+		switch f.Proto {
+		case "tcp":
+			s.Flows.TCP++
+		case "udp":
+			s.Flows.UDP++
+		case "icmp":
+			s.Flows.ICMP++
+		default:
+			s.Flows.Other++
+		}
+	}
+	s.PvDs = d.domains(flows, false)
+	return s
+}
+
+func (d *daemon) pvds() []control.PvD { return d.domains(d.flows(), true) }
+
+// warnings are what a person should look at.
+func (d *daemon) warnings() []string {
+	out := []string{}
+	for _, name := range d.scheduler.Pending() {
+		out = append(out, fmt.Sprintf("a rule names the domain %q, which is not there", name))
+	}
+	usable := false
+	for _, p := range d.current.Load().All() {
+		usable = usable || p.State == pvd.Online
+		if p.State == pvd.Online && len(p.Resolvers) == 0 {
+			out = append(out, fmt.Sprintf("%s has no resolver: names are not asked there", p.Name))
+		}
+	}
+	if !usable {
+		out = append(out, "no uplink is usable: every flow is refused")
+	}
+	return out
+}
+
+// drops gathers every station's counters.
+func (d *daemon) drops() map[string]uint64 {
+	all := d.relay.Drops()
+	all["mif0_refused"], all["mif0_invalid"] = d.device.Dropped(), d.device.Invalid()
+	for _, part := range []map[string]uint64{d.nat.Stats(), d.resolver.Drops()} {
+		for k, v := range part {
+			all[k] += v
+		}
+	}
+	return all
+}
+
+// domains restates the present set.
+func (d *daemon) domains(flows []control.Flow, objects bool) []control.PvD {
+	out := []control.PvD{}
+	for _, p := range d.current.Load().All() {
+		c := control.PvD{
+			Name: p.Name, ID: p.ID, Explicit: p.Explicit, Interface: p.Interface, State: string(p.State),
+			Connectivity: string(p.Connectivity), Weight: p.Weight, Metered: p.Metered, Trusted: p.Trusted, Reason: p.Reason,
+			Sources: []string{}, NextHops: []string{}, DNS: []control.Resolver{}, Zones: list(p.Zones), Prefixes: []string{}, PREF64: []string{},
+		}
+		for _, a := range p.Addresses {
+			c.Sources = append(c.Sources, a.Prefix.Addr().String())
+		}
+		for _, h := range p.NextHops {
+			c.NextHops = append(c.NextHops, hop(h))
+		}
+		for _, r := range p.Resolvers {
+			c.DNS = append(c.DNS, control.Resolver{Address: r.Addr.String(), Origin: string(r.Origin), Zones: list(p.Zones)})
+		}
+		for _, x := range p.Prefixes {
+			c.Prefixes = append(c.Prefixes, x.String())
+		}
+		for _, f := range flows {
+			if f.PvD == p.Name {
+				c.Flows++
+				c.TxBytes += f.TxBytes
+				c.RxBytes += f.RxBytes
+			}
+		}
+		if objects {
+			c.Objects = holdings(p)
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+func list(s []string) []string { return append([]string{}, s...) }
+
+// hop writes a next hop; a point-to-point link has none to name.
+func hop(h pvd.NextHop) string {
+	if !h.Addr.IsValid() {
+		return "link"
+	}
+	return h.Addr.String()
+}
+
+// holdings lists a domain's objects with their origins.
+func holdings(p *pvd.Domain) []control.Object {
+	var out []control.Object
+	for _, a := range p.Addresses {
+		var flags []string
+		if a.Deprecated {
+			flags = append(flags, "deprecated")
+		}
+		if a.Temporary {
+			flags = append(flags, "temporary")
+		}
+		out = append(out, control.Object{Kind: "address", Value: a.Prefix.String(), Origin: string(a.Origin), Lifetime: seconds(a.Valid), Flags: flags})
+	}
+	for _, h := range p.NextHops {
+		out = append(out, control.Object{Kind: "next_hop", Value: hop(h), Origin: string(h.Origin)})
+	}
+	for _, r := range p.Routes {
+		out = append(out, control.Object{Kind: "route", Value: r.Dst.String(), Origin: string(r.Origin)})
+	}
+	for _, x := range p.Prefixes {
+		out = append(out, control.Object{Kind: "prefix", Value: x.String(), Origin: string(pvd.FromConfig)})
+	}
+	return out
+}
+
+func seconds(d time.Duration) *float64 {
+	if d == netwatch.Forever {
+		return nil
+	}
+	s := d.Seconds()
+	return &s
+}
+
+// flows gathers TCP flows and bindings, newest last.
+func (d *daemon) flows() []control.Flow {
+	out := []control.Flow{}
+	for _, r := range d.relay.Flows() {
+		out = append(out, d.restate("t", r.ID, r.Flow, r.Domain, r.Source, r.Started, control.Flow{
+			Rule: r.Rule, Actor: r.Actor, Reason: r.Reason, Path: "terminated", State: r.State, TxBytes: r.TxBytes, RxBytes: r.RxBytes,
+		}))
+	}
+	for _, r := range d.nat.Flows() {
+		out = append(out, d.restate("u", r.ID, r.Flow, r.Domain, r.Source, r.Started, control.Flow{
+			Rule: r.Rule, Actor: r.Actor, Reason: r.Reason, Path: "translated", State: "bound", TxBytes: r.TxBytes, RxBytes: r.RxBytes,
+		}))
+	}
+	slices.SortFunc(out, func(a, b control.Flow) int { return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.ID, b.ID)) })
+	return out
+}
+
+// restate fills in what every kind of flow has.
+func (d *daemon) restate(kind string, id uint64, f flow.Flow, p *pvd.Domain, source netip.AddrPort, began time.Time, c control.Flow) control.Flow {
+	c.ID, c.Proto = kind+strconv.FormatUint(id, 10), f.Proto.String()
+	c.Src, c.Dst, c.Name = f.Src.String(), f.Dst.String(), f.Name
+	if c.Name == "" {
+		c.Name, _ = d.names.Lookup(f.Src.Addr(), f.Dst.Addr())
+	}
+	c.PvD, c.Interface, c.Source, c.Started = p.Name, p.Interface, source.String(), began
+	c.MPTCP.Subflows = 0
+	return c
+}

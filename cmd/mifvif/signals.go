@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
+)
+
+// heed answers signals until ctx ends: SIGHUP reads the configuration again,
+// SIGTERM and SIGINT stop. Afterwards another signal exits at once.
+func (d *daemon) heed(ctx context.Context, signals <-chan os.Signal, stop func()) error {
+	for {
+		select {
+		case <-ctx.Done():
+			go exitOn(signals) // ends with the process: undoing is under way
+			return nil
+		case s := <-signals:
+			if s != unix.SIGHUP {
+				notify(d.log, sd.SdNotifyStopping)
+				stop()
+				continue
+			}
+			if err := d.reload(ctx); err != nil {
+				d.log.Error("the configuration was not reloaded, the old one stays in force", "error", err)
+			}
+		}
+	}
+}
+
+// exitOn ends the process at the next signal, undone or not.
+func exitOn(signals <-chan os.Signal) {
+	for s := range signals {
+		if s != unix.SIGHUP {
+			os.Exit(1)
+		}
+	}
+}
+
+// errFixed says that a change needs a new start.
+var errFixed = errors.New("interface, dns.listen, limits and control cannot change while mifvif runs (restart it)")
+
+// reload reads the configuration again: all of it takes effect, or none.
+func (d *daemon) reload(ctx context.Context) error {
+	cfg, err := load(d.path)
+	if err != nil {
+		return err
+	}
+	if !sameFixed(d.config.Load(), cfg) {
+		return errFixed
+	}
+	select {
+	case d.publisher.configs <- cfg:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

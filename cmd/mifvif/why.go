@@ -1,0 +1,137 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"mifvif/control"
+	"mifvif/flow"
+)
+
+// errTarget says what explain can be asked about.
+var errTarget = errors.New("is no address, no name and no live flow id (see: mifvif flows)")
+
+// explain answers what was or would be decided.
+func (d *daemon) explain(q control.Question) (control.Explanation, error) {
+	f, id, err := d.meant(q)
+	if err != nil {
+		return control.Explanation{}, err
+	}
+	e := d.scheduler.Explain(f)
+	out := control.Explanation{
+		Flow: control.FlowKey{
+			ID: id, Proto: f.Proto.String(), Src: f.Src.String(), Dst: f.Dst.String(), Name: f.Name, DSCP: int(f.DSCP),
+		},
+		Candidates: []control.Candidate{}, Rules: []control.Rule{}, Conflicts: []control.Conflict{},
+	}
+	if c := e.Decision.Candidates(); len(c) > 0 {
+		out.Decision = &control.Decision{
+			PvD: c[0].Domain.Name, Source: c[0].Source.String(), Interface: c[0].Domain.Interface,
+			Rule: e.Decision.Rule, Actor: e.Decision.Actor, Reason: e.Decision.Reason,
+		}
+	} else {
+		out.Refusal = e.Decision.Reason
+	}
+	for _, v := range e.Candidates {
+		out.Candidates = append(out.Candidates, control.Candidate{PvD: v.Domain, Verdict: v.Verdict, Reason: v.Reason})
+	}
+	for _, r := range e.Rules {
+		out.Rules = append(out.Rules, control.Rule{Name: r.Name, Actor: r.Actor, Effect: r.Effect})
+	}
+	for _, c := range e.Conflicts {
+		out.Conflicts = append(out.Conflicts, control.Conflict{Winner: c.Winner, Loser: c.Loser, Reason: c.Reason})
+	}
+	if id != "" {
+		d.asDecided(id, &out)
+	}
+	return out, nil
+}
+
+// asDecided replaces what would be decided now by what was decided for a live
+// flow, which stays where it is.
+func (d *daemon) asDecided(id string, out *control.Explanation) {
+	for _, f := range d.flows() {
+		if f.ID == id {
+			source, _, _ := strings.Cut(f.Source, ":")
+			if ap, err := netip.ParseAddrPort(f.Source); err == nil {
+				source = ap.Addr().String()
+			}
+			out.Decision = &control.Decision{
+				PvD: f.PvD, Source: source, Interface: f.Interface, Rule: f.Rule, Actor: f.Actor, Reason: f.Reason,
+			}
+		}
+	}
+}
+
+// meant turns the target into a flow: a live one by id, an address, or a name
+// that was resolved lately.
+func (d *daemon) meant(q control.Question) (flow.Flow, string, error) {
+	for _, f := range d.flows() {
+		if f.ID == q.Target {
+			return live(f), f.ID, nil
+		}
+	}
+	f := flow.Flow{Proto: map[string]flow.Proto{"tcp": flow.TCP, "udp": flow.UDP, "icmp": flow.ICMP}[q.Proto], DSCP: uint8(q.DSCP)}
+	dst, err := netip.ParseAddr(q.Target)
+	if err != nil {
+		if strings.ContainsAny(q.Target, " /:") || q.Target == "" {
+			return f, "", fmt.Errorf("%q %w", q.Target, errTarget)
+		}
+		f.Name = strings.TrimSuffix(strings.ToLower(q.Target), ".")
+		dst = d.resolved(f.Name)
+	}
+	f.Dst = netip.AddrPortFrom(dst, uint16(q.Port))
+	if f.Proto == flow.ICMP {
+		f.Dst = netip.AddrPortFrom(dst, 0)
+		if dst.Is6() {
+			f.Proto = flow.ICMPv6
+		}
+	}
+	src, err := d.sourceFor(q.Src, dst)
+	f.Src = netip.AddrPortFrom(src, 0)
+	return f, "", err
+}
+
+// live restates a reported flow.
+func live(c control.Flow) flow.Flow {
+	protos := map[string]flow.Proto{"tcp": flow.TCP, "udp": flow.UDP, "icmp": flow.ICMP}
+	src, _ := netip.ParseAddrPort(c.Src)
+	dst, _ := netip.ParseAddrPort(c.Dst)
+	f := flow.Flow{Proto: protos[c.Proto], Src: src, Dst: dst, Name: c.Name}
+	if f.Proto == flow.ICMP && f.Is6() {
+		f.Proto = flow.ICMPv6
+	}
+	return f
+}
+
+// sourceFor returns the app side that was meant: mif0's own address by default.
+func (d *daemon) sourceFor(asked string, dst netip.Addr) (netip.Addr, error) {
+	if asked != "" {
+		src, err := netip.ParseAddr(asked)
+		if err != nil || src.Is6() != dst.Is6() {
+			return src, fmt.Errorf("--src %q is no address of the destination's family", asked)
+		}
+		return src, nil
+	}
+	for _, p := range d.config.Load().Interface.Addresses {
+		if p.Addr().Is6() == dst.Is6() {
+			return p.Addr(), nil
+		}
+	}
+	return netip.Addr{}, errors.New("mif0 has no address of the destination's family")
+}
+
+// resolved returns an address that a live flow goes to under that name; without
+// one the decision is about the name alone.
+func (d *daemon) resolved(name string) netip.Addr {
+	for _, f := range d.flows() {
+		if f.Name == name {
+			if dst, err := netip.ParseAddrPort(f.Dst); err == nil {
+				return dst.Addr()
+			}
+		}
+	}
+	return netip.IPv4Unspecified()
+}

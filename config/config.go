@@ -1,0 +1,74 @@
+package config
+
+import (
+	"net/netip"
+
+	"mifvif/pvd"
+	"mifvif/scheduler"
+)
+
+// Config is the effective configuration. It is immutable once loaded.
+type Config struct {
+	Interface Interface
+	DNS       DNS
+	LANs      []string // router.lans
+	Ignore    []string // discovery.ignore
+	PvDs      []pvd.Declaration
+	Policy    scheduler.Policy
+	Control   Control
+	Limits    Limits
+}
+
+// Interface is what mif0 is to be.
+type Interface struct {
+	Name         string
+	MTU          int // bytes; 0: auto
+	Addresses    []netip.Prefix
+	DefaultRoute bool
+	Block        bool // on_exit: block
+}
+
+// DNS is where the resolver is served and how the host is pointed at it.
+type DNS struct {
+	Listen     []netip.Addr
+	ManageHost string // auto, resolved, resolvconf, file or none
+}
+
+// Control is the socket of the commands.
+type Control struct {
+	Socket string
+	Group  string
+}
+
+// Limits bound every table.
+type Limits struct {
+	TCPFlows, UDPFlows, PendingConnects int
+	PerSource                           float64
+}
+
+// DefaultSocket is where the daemon listens for commands.
+const DefaultSocket = "/run/mifvif/control.sock"
+
+// DefaultPath is the file that is read where none is named.
+const DefaultPath = "/etc/mifvif/mifvif.yaml"
+
+// Default returns the configuration of an empty file.
+func Default() *Config {
+	return &Config{
+		Interface: Interface{
+			Name:         "mif0",
+			Addresses:    []netip.Prefix{netip.MustParsePrefix("198.18.0.1/15"), netip.MustParsePrefix("2001:2::1/48")},
+			DefaultRoute: true,
+		},
+		DNS: DNS{
+			Listen:     []netip.Addr{netip.MustParseAddr("198.18.0.2"), netip.MustParseAddr("2001:2::2")},
+			ManageHost: "auto",
+		},
+		Ignore: []string{"docker*", "veth*", "br-*", "virbr*"},
+		Policy: scheduler.Policy{Algorithm: scheduler.Weighted, Affinity: scheduler.AffinitySite},
+		Control: Control{
+			Socket: DefaultSocket,
+		},
+		Limits: Limits{TCPFlows: 65536, UDPFlows: 65536, PendingConnects: 4096, PerSource: 0.66},
+	}
+}

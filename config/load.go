@@ -1,0 +1,131 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// Bounds of a configuration file.
+const (
+	maxSize     = 1 << 20
+	maxProblems = 20
+)
+
+// Load reads and validates the file at path. What is wrong with its content is
+// an *Error.
+func Load(path string) (*Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	return Parse(path, b)
+}
+
+// Parse validates the content of a file; name is used in errors only.
+func Parse(name string, content []byte) (*Config, error) {
+	r := &reader{file: name, lines: strings.Split(string(content), "\n")}
+	if len(content) > maxSize {
+		r.add(1, 1, "the file is larger than 1 MiB (split nothing: such a policy has rules that no one can read)")
+		return nil, r.err()
+	}
+	var in raw
+	tree, err := parser.ParseBytes(content, 0)
+	if err == nil {
+		r.tree = tree
+		err = yaml.NewDecoder(strings.NewReader(string(content)), yaml.Strict()).Decode(&in)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.syntax(err)
+		return nil, r.err()
+	}
+	cfg := Default()
+	r.interfaces(cfg, in.Interface)
+	r.dns(cfg, in.DNS)
+	r.router(cfg, in.Router, in.Discovery)
+	r.pvds(cfg, in.PvDs)
+	r.rules(cfg, in.Rules)
+	r.defaults(cfg, in.Defaults)
+	r.control(cfg, in.Control)
+	r.limits(cfg, in.Limits)
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
+// reader gathers problems with their places.
+type reader struct {
+	file     string
+	lines    []string
+	tree     *ast.File
+	problems []Problem
+}
+
+// err returns what was found, nil if nothing was.
+func (r *reader) err() error {
+	if len(r.problems) == 0 {
+		return nil
+	}
+	return &Error{Problems: r.problems}
+}
+
+// add notes a problem at a line and column, both from 1.
+func (r *reader) add(line, col int, message string) {
+	if len(r.problems) == maxProblems {
+		return
+	}
+	p := Problem{File: r.file, Line: line, Col: col, Message: message}
+	if line >= 1 && line <= len(r.lines) {
+		p.Source = strings.TrimRight(r.lines[line-1], "\r")
+	}
+	r.problems = append(r.problems, p)
+}
+
+// at notes a problem with the value at a path such as "$.rules[0].match.port".
+func (r *reader) at(path, format string, args ...any) {
+	line, col := 1, 1
+	if p, err := yaml.PathString(path); err == nil && r.tree != nil {
+		if node, err := p.FilterFile(r.tree); err == nil && node != nil && node.GetToken() != nil {
+			line, col = node.GetToken().Position.Line, node.GetToken().Position.Column
+		}
+	}
+	r.add(line, col, fmt.Sprintf(format, args...))
+}
+
+// syntax notes what the YAML library found.
+func (r *reader) syntax(err error) {
+	line, col := 1, 1
+	message := err.Error()
+	var ye yaml.Error
+	if errors.As(err, &ye) {
+		message = ye.GetMessage()
+		if t := ye.GetToken(); t != nil && t.Position != nil {
+			line, col = t.Position.Line, t.Position.Column
+		}
+	}
+	message = strings.ReplaceAll(strings.TrimSpace(message), "\n", " ")
+	if strings.HasPrefix(message, "unknown field") {
+		message += r.suggestion(message)
+	}
+	r.add(line, col, message)
+}
+
+// write renders one problem: its place, what is wrong, and the line.
+func (p Problem) write(b *strings.Builder) {
+	fmt.Fprintf(b, "%s:%d:%d: %s\n", p.File, p.Line, p.Col, p.Message)
+	if p.Source != "" {
+		fmt.Fprintf(b, "    %s\n    %s^\n", p.Source, strings.Repeat(" ", max(p.Col-1, 0)))
+	}
+}

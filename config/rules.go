@@ -1,0 +1,143 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"mifvif/flow"
+	"mifvif/scheduler"
+)
+
+// maxRules bounds a policy.
+const maxRules = 10000
+
+func (r *reader) rules(cfg *Config, list []rawRule) {
+	if len(list) > maxRules {
+		r.at("$.rules", "%d rules are too many (at most %d)", len(list), maxRules)
+		return
+	}
+	names := make(map[string]bool)
+	for i, in := range list {
+		at := fmt.Sprintf("$.rules[%d]", i)
+		if in.Name == "" {
+			in.Name = fmt.Sprintf("rule-%d", i+1)
+		} else if names[in.Name] {
+			r.at(at+".name", "there are two rules named %q (names are unique)", in.Name)
+		}
+		names[in.Name] = true
+		cfg.Policy.Rules = append(cfg.Policy.Rules, r.rule(at, in))
+	}
+	r.shadowed(cfg.Policy.Rules)
+}
+
+func (r *reader) rule(at string, in rawRule) scheduler.Rule {
+	out := scheduler.Rule{
+		Name: in.Name, Actor: scheduler.Admin, Match: r.match(at+".match", in.Match),
+		Require: in.Require, Prefer: in.Prefer, Forbid: in.Forbid,
+		Algorithm: pickWord(r, at+".algorithm", "algorithm", in.Algorithm, algorithms(), scheduler.Inherit),
+		Affinity:  pickWord(r, at+".affinity", "affinity", in.Affinity, affinities(), scheduler.AffinityInherit),
+		OnFailure: pickWord(r, at+".on_failure", "on_failure", in.OnFailure, failures(), scheduler.FailAuto),
+	}
+	if in.Locked {
+		out.Actor = scheduler.Locked
+	}
+	pickWord(r, at+".on_recovery", "on_recovery", in.OnRecovery, recoveries(), false)
+	pickWord(r, at+".mptcp", "mptcp", in.MPTCP, mptcps(), false)
+	pickWord(r, at+".path", "path", in.Path, paths(), false)
+	r.missing(at+".race", "race", in.Race)
+	r.missing(at+".recovery_deadline", "recovery_deadline", in.RecoveryDeadline != nil)
+	r.effects(at, in)
+	return out
+}
+
+// effects finds a rule that can leave nothing, or does nothing.
+func (r *reader) effects(at string, in rawRule) {
+	for key, names := range map[string][]string{"require": in.Require, "prefer": in.Prefer, "forbid": in.Forbid} {
+		seen := make(map[string]bool)
+		for i, name := range names {
+			place := fmt.Sprintf("%s.%s[%d]", at, key, i)
+			switch {
+			case name == "":
+				r.at(place, "%s: a domain without name", key)
+			case seen[name]:
+				r.at(place, "%s names %q twice", key, name)
+			}
+			seen[name] = true
+		}
+	}
+	left := 0
+	for _, name := range in.Require {
+		if !slices.Contains(in.Forbid, name) {
+			left++
+		}
+	}
+	if len(in.Require) > 0 && left == 0 {
+		r.at(at, "rule %q forbids every domain that it requires, so it refuses everything (take them out of one list)", in.Name)
+	}
+	if len(in.Require)+len(in.Prefer)+len(in.Forbid) == 0 && in.Algorithm+in.Affinity+in.OnFailure == "" {
+		r.at(at, "rule %q has no effect (require, prefer, forbid, algorithm, affinity or on_failure)", in.Name)
+	}
+}
+
+func (r *reader) match(at string, in rawMatch) scheduler.Match {
+	for key, set := range map[string]bool{
+		"name": len(in.Name) > 0, "ingress": len(in.Ingress) > 0, "user": len(in.User) > 0,
+		"process": len(in.Process) > 0, "cgroup": len(in.Cgroup) > 0,
+	} {
+		r.missing(at+"."+key, "match on "+key, set)
+	}
+	m := scheduler.Match{
+		Dst: r.prefixes(at+".dst", "dst", in.Dst), Src: r.prefixes(at+".src", "src", in.Src),
+		Ports: r.ports(at+".port", in.Port), Protos: r.protos(at+".proto", in.Proto), DSCP: r.dscps(at+".dscp", in.DSCP),
+	}
+	if len(m.Ports) > 0 && len(m.Protos) == 1 && m.Protos[0] == flow.ICMP {
+		r.at(at+".port", "port cannot match: ICMP has no ports (leave port out, or proto: [tcp, udp])")
+	}
+	if families(m.Dst) != "" && families(m.Src) != "" && families(m.Dst) != families(m.Src) {
+		r.at(at, "the rule can never match: dst is %s and src is %s", families(m.Dst), families(m.Src))
+	}
+	return m
+}
+
+// shadowed finds rules that never speak, because one before them of the same
+// actor takes everything they match.
+func (r *reader) shadowed(rules []scheduler.Rule) {
+	for _, actor := range []scheduler.Actor{scheduler.Locked, scheduler.Admin} {
+		all := ""
+		for i := range rules {
+			if rules[i].Actor != actor {
+				continue
+			}
+			if all != "" {
+				r.at(fmt.Sprintf("$.rules[%d]", i), "rule %q can never match: rule %q before it matches everything (put it first)", rules[i].Name, all)
+			}
+			if everything(&rules[i].Match) && all == "" {
+				all = rules[i].Name
+			}
+		}
+	}
+}
+
+func everything(m *scheduler.Match) bool {
+	return len(m.Dst)+len(m.Src)+len(m.Ports)+len(m.Protos)+len(m.DSCP) == 0
+}
+
+func (r *reader) defaults(cfg *Config, in *rawDefaults) {
+	if in == nil {
+		return
+	}
+	p := &cfg.Policy
+	p.Algorithm = pickWord(r, "$.defaults.algorithm", "algorithm", in.Algorithm, algorithms(), p.Algorithm)
+	p.Affinity = pickWord(r, "$.defaults.affinity", "affinity", in.Affinity, affinities(), p.Affinity)
+	p.OnFailure = pickWord(r, "$.defaults.on_failure", "on_failure", in.OnFailure, failures(), p.OnFailure)
+	pickWord(r, "$.defaults.on_recovery", "on_recovery", in.OnRecovery, recoveries(), false)
+	pickWord(r, "$.defaults.path", "path", in.Path, paths(), false)
+}
+
+// validName reports whether s can be a domain name.
+func validName(s string) bool {
+	s = strings.TrimSuffix(s, ".")
+	return len(s) <= 253 && regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*$`).MatchString(s)
+}

@@ -1,0 +1,204 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"mifvif/pvd"
+)
+
+func (r *reader) interfaces(cfg *Config, in *rawInterface) {
+	if in == nil {
+		return
+	}
+	if in.Name != nil {
+		if cfg.Interface.Name = *in.Name; !validInterface(*in.Name) {
+			r.at("$.interface.name", "%q is no interface name (1 to 15 characters, no blanks, slashes or colons)", *in.Name)
+		}
+	}
+	r.mtu(cfg, in.MTU)
+	if in.Addresses != nil {
+		cfg.Interface.Addresses = r.interfaceAddresses(in.Addresses)
+	}
+	if in.DefaultRoute != nil {
+		cfg.Interface.DefaultRoute = *in.DefaultRoute
+	}
+	if in.OnExit != nil {
+		switch *in.OnExit {
+		case "restore":
+		case "block":
+			cfg.Interface.Block = true
+		default:
+			r.at("$.interface.on_exit", "unknown on_exit %q%s (restore, block)", *in.OnExit, meant(*in.OnExit, []string{"restore", "block"}))
+		}
+	}
+}
+
+func (r *reader) mtu(cfg *Config, v any) {
+	switch t := v.(type) {
+	case nil:
+	case string:
+		if t != "auto" {
+			r.at("$.interface.mtu", "mtu: %q is no size (auto, or 1280 to 65535)", t)
+		}
+	case uint64:
+		if t < 1280 || t > 65535 {
+			r.at("$.interface.mtu", "mtu: %d is out of range (auto, or 1280 to 65535)", t)
+			return
+		}
+		cfg.Interface.MTU = int(t)
+	default:
+		r.at("$.interface.mtu", "mtu: a size is wanted here (auto, or 1280 to 65535)")
+	}
+}
+
+// interfaceAddresses wants one address with its prefix length for each family
+// at the most.
+func (r *reader) interfaceAddresses(list []string) []netip.Prefix {
+	var out []netip.Prefix
+	families := make(map[bool]bool)
+	for i, s := range list {
+		at := fmt.Sprintf("$.interface.addresses[%d]", i)
+		p, err := netip.ParsePrefix(s)
+		switch {
+		case err != nil:
+			r.at(at, "addresses: %q is no address with a prefix length (such as 198.18.0.1/15)", s)
+		case families[p.Addr().Is6()]:
+			r.at(at, "addresses: %s is a second address of its family (one IPv4 and one IPv6 address)", s)
+		default:
+			families[p.Addr().Is6()] = true
+			out = append(out, p)
+		}
+	}
+	if len(out) == 0 && len(r.problems) == 0 {
+		r.at("$.interface.addresses", "addresses is empty (one IPv4 address, one IPv6 address, or both)")
+	}
+	return out
+}
+
+func (r *reader) dns(cfg *Config, in *rawDNS) {
+	if in == nil {
+		return
+	}
+	if in.Listen != nil {
+		cfg.DNS.Listen = r.addrs("$.dns.listen", "listen", in.Listen)
+		for i, a := range cfg.DNS.Listen {
+			if !slices.ContainsFunc(cfg.Interface.Addresses, func(p netip.Prefix) bool { return p.Contains(a) && p.Addr() != a }) {
+				r.at(fmt.Sprintf("$.dns.listen[%d]", i), "listen: %s is not reached through mif0 (an address in the prefix of interface.addresses, other than mif0's own)", a)
+			}
+		}
+	}
+	if in.ManageHost != nil {
+		modes := []string{"auto", "resolved", "resolvconf", "file", "none"}
+		if cfg.DNS.ManageHost = *in.ManageHost; !slices.Contains(modes, *in.ManageHost) {
+			r.at("$.dns.manage_host", "unknown manage_host %q%s (auto, resolved, resolvconf, file, none)", *in.ManageHost, meant(*in.ManageHost, modes))
+		}
+	}
+}
+
+func (r *reader) router(cfg *Config, in *rawRouter, d *rawDiscovery) {
+	if in != nil {
+		r.missing("$.router.lans", "router.lans", len(in.LANs) > 0)
+	}
+	if d == nil || d.Ignore == nil {
+		return
+	}
+	cfg.Ignore = d.Ignore
+	for i, p := range d.Ignore {
+		if _, err := path.Match(p, ""); err != nil {
+			r.at(fmt.Sprintf("$.discovery.ignore[%d]", i), "ignore: %q is no pattern (such as docker*)", p)
+		}
+	}
+}
+
+func (r *reader) pvds(cfg *Config, list []rawPvD) {
+	names, interfaces := make(map[string]bool), make(map[string]bool)
+	for i, in := range list {
+		at := fmt.Sprintf("$.pvds[%d]", i)
+		switch {
+		case in.Name == "":
+			r.at(at, "a domain without name (name: such as corp)")
+		case names[in.Name]:
+			r.at(at+".name", "there are two domains named %q (names are unique)", in.Name)
+		}
+		switch {
+		case !validInterface(in.Interface):
+			r.at(at, "domain %q: interface %q is no interface name (interface: such as wg0)", in.Name, in.Interface)
+		case interfaces[in.Interface]:
+			r.at(at+".interface", "there are two domains on %s (this version has one domain for each interface)", in.Interface)
+		}
+		names[in.Name], interfaces[in.Interface] = true, true
+		cfg.PvDs = append(cfg.PvDs, r.pvd(at, in))
+	}
+}
+
+func (r *reader) pvd(at string, in rawPvD) pvd.Declaration {
+	r.missing(at+".bandwidth", "bandwidth", in.Bandwidth != nil)
+	r.missing(at+".cap", "cap", in.Cap != nil)
+	r.missing(at+".check", "check", in.Check != nil)
+	d := pvd.Declaration{
+		Name: in.Name, Interface: in.Interface,
+		Addresses: r.addrs(at+".addresses", "addresses", in.Addresses),
+		NextHops:  r.addrs(at+".next_hops", "next_hops", in.NextHops),
+		Prefixes:  r.prefixes(at+".prefixes", "prefixes", in.Prefixes),
+		Internet:  in.Internet, Trusted: in.Trusted, Metered: in.Metered, Weight: 1,
+	}
+	if in.Weight != nil {
+		if d.Weight = *in.Weight; d.Weight < 1 || d.Weight > 1000 {
+			r.at(at+".weight", "weight %d is out of range (1 to 1000)", d.Weight)
+		}
+	}
+	if in.DNS != nil {
+		d.Servers = r.servers(at+".dns.servers", in.DNS.Servers)
+		d.Zones, d.Search = in.DNS.Zones, in.DNS.Search
+		for i, z := range in.DNS.Zones {
+			if !validName(z) {
+				r.at(fmt.Sprintf("%s.dns.zones[%d]", at, i), "zones: %q is no domain name (such as corp.example.com)", z)
+			}
+		}
+	}
+	return d
+}
+
+func (r *reader) control(cfg *Config, in *rawControl) {
+	if in == nil {
+		return
+	}
+	if in.Socket != nil {
+		if cfg.Control.Socket = *in.Socket; !filepath.IsAbs(*in.Socket) || len(*in.Socket) > 100 {
+			r.at("$.control.socket", "socket: %q is no place for a socket (an absolute path of at most 100 characters)", *in.Socket)
+		}
+	}
+	if in.Group != nil {
+		cfg.Control.Group = *in.Group
+	}
+	r.missing("$.control.web", "control.web", in.Web != nil && *in.Web != "")
+	r.missing("$.control.metrics", "control.metrics", in.Metrics != nil && *in.Metrics)
+}
+
+func (r *reader) limits(cfg *Config, in *rawLimits) {
+	if in == nil {
+		return
+	}
+	r.bound("tcp_flows", in.TCPFlows, &cfg.Limits.TCPFlows)
+	r.bound("udp_flows", in.UDPFlows, &cfg.Limits.UDPFlows)
+	r.bound("pending_connects", in.PendingConnects, &cfg.Limits.PendingConnects)
+	if in.PerSource != nil {
+		if cfg.Limits.PerSource = *in.PerSource; !(*in.PerSource > 0 && *in.PerSource <= 1) {
+			r.at("$.limits.per_source", "per_source %g is out of range (above 0, up to 1)", *in.PerSource)
+		}
+	}
+}
+
+func (r *reader) bound(key string, in, out *int) {
+	const most = 4 << 20
+	if in == nil {
+		return
+	}
+	if *out = *in; *in < 1 || *in > most {
+		r.at("$.limits."+key, "%s %d is out of range (1 to %d)", key, *in, most)
+	}
+}

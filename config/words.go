@@ -1,0 +1,142 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"mifvif/scheduler"
+)
+
+// word is one allowed value of a key. Values that the contract has and this
+// version does not yet are in the list, so that the answer is the right one.
+type word[T any] struct {
+	name    string
+	value   T
+	missing bool // not in this version
+}
+
+func algorithms() []word[scheduler.Algorithm] {
+	return []word[scheduler.Algorithm]{
+		{name: "weighted", value: scheduler.Weighted}, {name: "priority", value: scheduler.Priority},
+		{name: "overflow", missing: true}, {name: "least-used", missing: true}, {name: "lowest-latency", missing: true},
+		{name: "fastest", missing: true}, {name: "persistent", missing: true},
+	}
+}
+
+func affinities() []word[scheduler.Affinity] {
+	return []word[scheduler.Affinity]{
+		{name: "none", value: scheduler.AffinityNone}, {name: "destination", value: scheduler.AffinityDestination},
+		{name: "site", value: scheduler.AffinitySite}, {name: "source", value: scheduler.AffinitySource},
+	}
+}
+
+func failures() []word[scheduler.OnFailure] {
+	return []word[scheduler.OnFailure]{
+		{name: "auto", value: scheduler.FailAuto}, {name: "reset", value: scheduler.FailReset},
+		{name: "migrate", value: scheduler.FailMigrate}, {name: "hold", value: scheduler.FailHold},
+	}
+}
+
+func recoveries() []word[bool] {
+	return []word[bool]{{name: "stay"}, {name: "move-idle", missing: true}, {name: "reset", missing: true}}
+}
+
+func paths() []word[bool] {
+	return []word[bool]{{name: "auto"}, {name: "terminate"}, {name: "translate", missing: true}}
+}
+
+func mptcps() []word[bool] {
+	return []word[bool]{{name: "auto"}, {name: "off"}, {name: "require", missing: true}}
+}
+
+// pickWord returns the value of a word, or notes the problem; "" is fallback.
+func pickWord[T any](r *reader, path, key, got string, words []word[T], fallback T) T {
+	if got == "" {
+		return fallback
+	}
+	var have []string
+	for _, w := range words {
+		if !w.missing {
+			have = append(have, w.name)
+		}
+		if w.name != got {
+			continue
+		}
+		if w.missing {
+			r.at(path, "%s %q is not in this version of mifvif (%s)", key, got, strings.Join(have, ", "))
+			return fallback
+		}
+		return w.value
+	}
+	have = have[:0]
+	for _, w := range words {
+		if !w.missing {
+			have = append(have, w.name)
+		}
+	}
+	r.at(path, "unknown %s %q%s (%s)", key, got, meant(got, have), strings.Join(have, ", "))
+	return fallback
+}
+
+// missing notes a key that the contract has and this version does not.
+func (r *reader) missing(path, key string, set bool) {
+	if set {
+		r.at(path, "%s is not in this version of mifvif (leave it out)", key)
+	}
+}
+
+// meant returns a hint at the nearest of some words, "" if none is near.
+func meant(got string, words []string) string {
+	best, distance := "", 3
+	for _, w := range words {
+		if d := edits(got, w); d < distance {
+			best, distance = w, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(", did you mean %q?", best)
+}
+
+// edits is the Levenshtein distance of two short words.
+func edits(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		prev := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			next := min(row[j+1]+1, row[j]+1, prev+cost)
+			prev, row[j+1] = row[j+1], next
+		}
+	}
+	return row[len(b)]
+}
+
+// suggestion is the hint at the known key nearest to an unknown one.
+func (r *reader) suggestion(message string) string {
+	parts := strings.Split(message, `"`)
+	if len(parts) < 2 {
+		return ""
+	}
+	return meant(parts[1], keys())
+}
+
+// keys are all keys of the contract.
+func keys() []string {
+	all := strings.Fields(`interface name mtu addresses default_route on_exit dns listen manage_host router lans
+		discovery ignore pvds next_hops servers zones search prefixes internet trusted metered weight bandwidth cap check
+		rules match dscp proto port dst src ingress user process cgroup require prefer forbid algorithm affinity
+		on_failure on_recovery recovery_deadline mptcp path race locked defaults control socket group web metrics limits
+		tcp_flows udp_flows pending_connects per_source`)
+	slices.Sort(all)
+	return all
+}

@@ -1,0 +1,114 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+// ErrNotRunning says that no daemon answers for this network namespace.
+var ErrNotRunning = errors.New("mifvif is not running (start it with: mifvif run)")
+
+// Client asks a daemon. Make one with Dial.
+type Client struct {
+	http  http.Client
+	check bool // the daemon must be of our own namespace
+}
+
+// Dial returns a client of the daemon at path. Where the person named no path
+// (named is false), the daemon must be the one of this network namespace, which
+// may be served beside the usual place.
+func Dial(path string, named bool) *Client {
+	if own := beside(path); !named {
+		if _, err := os.Stat(own); err == nil {
+			path = own
+		}
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}
+	return &Client{
+		http:  http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, Timeout: time.Minute},
+		check: !named,
+	}
+}
+
+// Status asks for the status.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var s Status
+	return s, c.ask(ctx, http.MethodGet, "/v1/status", nil, &s)
+}
+
+// PvDs asks for all domains with everything they hold.
+func (c *Client) PvDs(ctx context.Context) ([]PvD, error) {
+	var p []PvD
+	return p, c.ask(ctx, http.MethodGet, "/v1/pvds", nil, &p)
+}
+
+// Flows asks for the live flows.
+func (c *Client) Flows(ctx context.Context) ([]Flow, error) {
+	var f []Flow
+	return f, c.ask(ctx, http.MethodGet, "/v1/flows", nil, &f)
+}
+
+// Explain asks what was or would be decided.
+func (c *Client) Explain(ctx context.Context, q Question) (Explanation, error) {
+	var e Explanation
+	return e, c.ask(ctx, http.MethodPost, "/v1/explain", q, &e)
+}
+
+// Reload makes the daemon read its configuration again.
+func (c *Client) Reload(ctx context.Context) error {
+	return c.ask(ctx, http.MethodPost, "/v1/reload", struct{}{}, &struct{}{})
+}
+
+// ask sends one request and decodes the answer.
+func (c *Client) ask(ctx context.Context, method, path string, question, answer any) error {
+	var body io.Reader
+	if question != nil {
+		b, err := json.Marshal(question)
+		if err != nil {
+			return fmt.Errorf("encode the question: %w", err)
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://mifvif"+path, body)
+	if err != nil {
+		return fmt.Errorf("ask the daemon: %w", err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return unreachable(err)
+	}
+	defer resp.Body.Close()
+	if c.check && resp.Header.Get(cookieHeader) != Cookie() {
+		return fmt.Errorf("%w; the daemon at the usual socket is of another network namespace", ErrNotRunning)
+	}
+	if resp.StatusCode != http.StatusOK {
+		var f failure
+		if err := json.NewDecoder(io.LimitReader(resp.Body, maxBody)).Decode(&f); err != nil || f.Error == "" {
+			return fmt.Errorf("the daemon answered %s", resp.Status)
+		}
+		return errors.New(f.Error)
+	}
+	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
+		return fmt.Errorf("read the daemon's answer: %w", err)
+	}
+	return nil
+}
+
+// unreachable tells "nobody there" from "you may not".
+func unreachable(err error) error {
+	if errors.Is(err, os.ErrPermission) {
+		return fmt.Errorf("no permission for the control socket (run as root, or join control.group): %w", err)
+	}
+	return fmt.Errorf("%w: %w", ErrNotRunning, err)
+}

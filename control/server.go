@@ -1,0 +1,167 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// Bounds of the socket.
+const (
+	maxBody     = 64 << 10
+	maxConns    = 64
+	readTimeout = 10 * time.Second
+)
+
+// cookieHeader tells clients which network namespace a daemon is of.
+const cookieHeader = "Mifvif-Netns"
+
+// Handlers are what the socket offers. All are safe for concurrent use. An
+// error of Explain or Reload is shown to the person as it is.
+type Handlers struct {
+	Status  func() Status
+	PvDs    func() []PvD
+	Flows   func() []Flow
+	Explain func(Question) (Explanation, error)
+	Reload  func(context.Context) error
+}
+
+// Server serves the control socket.
+type Server struct {
+	listener net.Listener
+	http     *http.Server
+	path     string
+	log      *slog.Logger
+}
+
+// Listen opens the socket at path, for root and the named group. A socket that
+// nobody serves is replaced; where the daemon of another namespace serves it
+// (they may share a file system) one named after this namespace is opened
+// beside it.
+func Listen(path, group string, h Handlers, log *slog.Logger) (*Server, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("make the directory of the control socket: %w", err)
+	}
+	if served(path) {
+		path = beside(path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("replace the control socket: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("open the control socket (choose another place with --socket): %w", err)
+	}
+	if err := permit(path, group); err != nil {
+		l.Close()
+		return nil, err
+	}
+	s := &Server{listener: limit(l, maxConns), path: path, log: log}
+	s.http = &http.Server{
+		Handler: routes(h), ReadTimeout: readTimeout, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	return s, nil
+}
+
+// Path returns where the socket is.
+func (s *Server) Path() string { return s.path }
+
+// Run serves until ctx ends and removes the socket.
+func (s *Server) Run(ctx context.Context) error {
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if s.http.Shutdown(grace) != nil {
+			_ = s.http.Close()
+		}
+	})
+	err := s.http.Serve(s.listener)
+	if !stop() {
+		<-done
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve the control socket: %w", err)
+}
+
+// permit lets root and one group in, and nobody else.
+func permit(path, group string) error {
+	if err := os.Chmod(path, 0o660); err != nil {
+		return fmt.Errorf("protect the control socket: %w", err)
+	}
+	if group == "" {
+		return nil
+	}
+	g, err := user.LookupGroup(group)
+	if err != nil {
+		return fmt.Errorf("control.group: %w", err)
+	}
+	gid, err := strconv.Atoi(g.Gid)
+	if err != nil {
+		return fmt.Errorf("control.group: %w", err)
+	}
+	if err := os.Chown(path, -1, gid); err != nil {
+		return fmt.Errorf("protect the control socket: %w", err)
+	}
+	return nil
+}
+
+// served reports whether a daemon answers at path.
+func served(path string) bool {
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
+}
+
+func routes(h Handlers) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { reply(w, h.Status(), nil) })
+	mux.HandleFunc("GET /v1/pvds", func(w http.ResponseWriter, _ *http.Request) { reply(w, h.PvDs(), nil) })
+	mux.HandleFunc("GET /v1/flows", func(w http.ResponseWriter, _ *http.Request) { reply(w, h.Flows(), nil) })
+	mux.HandleFunc("POST /v1/explain", func(w http.ResponseWriter, r *http.Request) {
+		var q Question
+		if err := json.NewDecoder(io.LimitReader(r.Body, maxBody)).Decode(&q); err != nil {
+			reply(w, nil, fmt.Errorf("read the question: %w", err))
+			return
+		}
+		e, err := h.Explain(q)
+		reply(w, e, err)
+	})
+	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, struct{}{}, h.Reload(r.Context()))
+	})
+	return mux
+}
+
+// failure is what a client gets instead of a document.
+type failure struct {
+	Error string `json:"error"`
+}
+
+// reply writes one document, or the error.
+func reply(w http.ResponseWriter, document any, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set(cookieHeader, Cookie())
+	if err != nil {
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		document = failure{err.Error()}
+	}
+	_ = json.NewEncoder(w).Encode(document) // the client has gone, if anything
+}

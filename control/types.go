@@ -1,0 +1,178 @@
+package control
+
+import "time"
+
+// Status is the document of `mifvif status`.
+type Status struct {
+	Version   string    `json:"version"`
+	State     string    `json:"state"`
+	Since     time.Time `json:"since"`
+	Interface Interface `json:"interface"`
+	PvDs      []PvD     `json:"pvds"`
+	Flows     Counts    `json:"flows"`
+	Warnings  []string  `json:"warnings"`
+	// Drops counts what was not carried, by reason.
+	Drops map[string]uint64 `json:"drops"`
+	// Process says what the daemon itself uses.
+	Process Process `json:"process"`
+}
+
+// Interface is mif0.
+type Interface struct {
+	Name         string   `json:"name"`
+	Addresses    []string `json:"addresses"`
+	MTU          int      `json:"mtu"` // bytes
+	DefaultRoute bool     `json:"default_route"`
+}
+
+// Counts are live flows by protocol.
+type Counts struct {
+	TCP   int `json:"tcp"`
+	UDP   int `json:"udp"`
+	ICMP  int `json:"icmp"`
+	Other int `json:"other"`
+}
+
+// Process is the daemon's own use of the machine.
+type Process struct {
+	PID        int `json:"pid"`
+	Goroutines int `json:"goroutines"`
+}
+
+// PvD is one provisioning domain.
+type PvD struct {
+	Name         string     `json:"name"`
+	ID           string     `json:"id"`
+	Explicit     bool       `json:"explicit"`
+	Interface    string     `json:"interface"`
+	State        string     `json:"state"`
+	Connectivity string     `json:"connectivity"`
+	Sources      []string   `json:"sources"`
+	NextHops     []string   `json:"next_hops"`
+	DNS          []Resolver `json:"dns"`
+	Zones        []string   `json:"zones"`
+	Prefixes     []string   `json:"prefixes"`
+	PREF64       []string   `json:"pref64"`
+	RTT          *float64   `json:"rtt"`  // seconds; null until measured
+	Loss         *float64   `json:"loss"` // 0 to 1; null until measured
+	Flows        int        `json:"flows"`
+	TxBytes      uint64     `json:"tx_bytes"`
+	RxBytes      uint64     `json:"rx_bytes"`
+	Weight       int        `json:"weight"`
+	Metered      bool       `json:"metered"`
+	Trusted      bool       `json:"trusted"`
+	Reason       string     `json:"reason"`
+	// Objects are all the items the domain holds, each with its origin.
+	Objects []Object `json:"objects,omitempty"`
+}
+
+// Resolver is a DNS server of a domain.
+type Resolver struct {
+	Address string   `json:"address"`
+	Origin  string   `json:"origin"`
+	Zones   []string `json:"zones"`
+}
+
+// Object is one item of configuration with where it came from.
+type Object struct {
+	Kind     string   `json:"kind"` // address, next_hop, route, prefix
+	Value    string   `json:"value"`
+	Origin   string   `json:"origin"`
+	Lifetime *float64 `json:"lifetime"` // seconds; null: infinite
+	Flags    []string `json:"flags,omitempty"`
+}
+
+// Flow is one live flow.
+type Flow struct {
+	ID        string    `json:"id"`
+	Proto     string    `json:"proto"`
+	Src       string    `json:"src"`
+	Dst       string    `json:"dst"`
+	Name      string    `json:"name"`
+	PvD       string    `json:"pvd"`
+	Interface string    `json:"interface"`
+	Source    string    `json:"source"`
+	Rule      string    `json:"rule"`
+	Actor     string    `json:"actor"`
+	Reason    string    `json:"reason"`
+	Path      string    `json:"path"` // terminated, translated or offloaded
+	State     string    `json:"state"`
+	Started   time.Time `json:"started"`
+	TxBytes   uint64    `json:"tx_bytes"`
+	RxBytes   uint64    `json:"rx_bytes"`
+	Owner     Owner     `json:"owner"`
+	MPTCP     MPTCP     `json:"mptcp"`
+}
+
+// Owner is whose socket a local flow is; zero where it is not known.
+type Owner struct {
+	UID     int    `json:"uid"`
+	PID     int    `json:"pid"`
+	Process string `json:"process"`
+	Cgroup  string `json:"cgroup"`
+}
+
+// MPTCP says over how many paths a flow runs.
+type MPTCP struct {
+	Subflows int `json:"subflows"`
+}
+
+// Explanation is the document of `mifvif explain`.
+type Explanation struct {
+	Flow       FlowKey     `json:"flow"`
+	Decision   *Decision   `json:"decision"` // null when refused
+	Refusal    string      `json:"refusal,omitempty"`
+	Candidates []Candidate `json:"candidates"`
+	Rules      []Rule      `json:"rules"`
+	Conflicts  []Conflict  `json:"conflicts"`
+}
+
+// FlowKey is what was asked about.
+type FlowKey struct {
+	ID    string `json:"id,omitempty"`
+	Proto string `json:"proto"`
+	Src   string `json:"src"`
+	Dst   string `json:"dst"`
+	Name  string `json:"name"`
+	DSCP  int    `json:"dscp"`
+}
+
+// Decision is where a flow goes and why.
+type Decision struct {
+	PvD       string `json:"pvd"`
+	Source    string `json:"source"`
+	Interface string `json:"interface"`
+	Rule      string `json:"rule"`
+	Actor     string `json:"actor"`
+	Reason    string `json:"reason"`
+}
+
+// Candidate is what became of one domain.
+type Candidate struct {
+	PvD     string `json:"pvd"`
+	Verdict string `json:"verdict"`
+	Reason  string `json:"reason"`
+}
+
+// Rule is a rule that spoke.
+type Rule struct {
+	Name   string `json:"name"`
+	Actor  string `json:"actor"`
+	Effect string `json:"effect"`
+}
+
+// Conflict is a rule that lost against another.
+type Conflict struct {
+	Winner string `json:"winner"`
+	Loser  string `json:"loser"`
+	Reason string `json:"reason"`
+}
+
+// Question is what explain is asked.
+type Question struct {
+	Target string `json:"target"` // a name, an address or a flow id
+	Proto  string `json:"proto"`
+	Src    string `json:"src"`
+	Port   int    `json:"port"`
+	DSCP   int    `json:"dscp"`
+}

@@ -1,0 +1,77 @@
+package dns
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	wire "github.com/miekg/dns"
+
+	"mifvif/pvd"
+)
+
+// Bounds of what one answer may teach.
+const (
+	maxAliases = 16
+	maxAddrs   = 64
+)
+
+// learn passes on the addresses a positive answer gave, before the app has it.
+func (s *Server) learn(r *request, up *wire.Msg, d *pvd.Domain, c Choice) {
+	if s.cfg.Learned == nil || r.qtype != wire.TypeA && r.qtype != wire.TypeAAAA {
+		return
+	}
+	addrs, ttl := addresses(up, r.name, r.qtype)
+	if len(addrs) == 0 {
+		return
+	}
+	s.cfg.Learned(Learned{
+		App: r.from, Name: strings.TrimSuffix(r.name, "."), Addrs: addrs,
+		TTL: time.Duration(ttl) * time.Second, Domain: d, Private: c.Zone != "",
+	})
+}
+
+// addresses follows the aliases from name and returns the addresses at their
+// end with the least TTL on the way. Records about other names teach nothing.
+func addresses(m *wire.Msg, name string, qtype uint16) ([]netip.Addr, uint32) {
+	ttl := uint32(1<<31 - 1)
+	for range maxAliases {
+		next, t, ok := alias(m, name)
+		if !ok {
+			break
+		}
+		name, ttl = next, min(ttl, t)
+	}
+	var addrs []netip.Addr
+	for _, rr := range m.Answer {
+		h := rr.Header()
+		if h.Rrtype != qtype || !strings.EqualFold(h.Name, name) || len(addrs) == maxAddrs {
+			continue
+		}
+		if a, ok := addrOf(rr); ok {
+			addrs, ttl = append(addrs, a), min(ttl, h.Ttl)
+		}
+	}
+	return addrs, ttl
+}
+
+// alias returns what the CNAME of name points to.
+func alias(m *wire.Msg, name string) (next string, ttl uint32, ok bool) {
+	for _, rr := range m.Answer {
+		if c, is := rr.(*wire.CNAME); is && strings.EqualFold(c.Hdr.Name, name) {
+			return c.Target, c.Hdr.Ttl, true
+		}
+	}
+	return "", 0, false
+}
+
+func addrOf(rr wire.RR) (netip.Addr, bool) {
+	switch rr := rr.(type) {
+	case *wire.A:
+		a, ok := netip.AddrFromSlice(rr.A)
+		return a.Unmap(), ok
+	case *wire.AAAA:
+		return netip.AddrFromSlice(rr.AAAA)
+	}
+	return netip.Addr{}, false
+}

@@ -1,0 +1,104 @@
+package scenario
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"time"
+
+	"mifvif/lab"
+)
+
+const (
+	iperfPort = "5201"
+	iperfRule = "  - {name: iperf, match: {port: [5201]}, require: [e1]}\n"
+	// share is what one flow must reach of the direct route.
+	share = 0.15
+)
+
+// iperf drives iperf3 through mif0 in every way, and directly by binding the
+// uplink's address, which bypasses mif0.
+func iperf(ctx context.Context, e *Env) error {
+	server, err := e.iperfServer()
+	if err != nil {
+		return err
+	}
+	defer server.Kill()
+	own := netip.AddrPortFrom(e.Network("n1").Host4(), 0).Addr().String()
+	direct, err := e.iperf3(ctx, lab.Public4(), "-B", own)
+	if err != nil {
+		return fmt.Errorf("direct: %w", err)
+	}
+	through, err := e.iperf3(ctx, lab.Public4())
+	if err != nil {
+		return err
+	}
+	if through < share*direct {
+		return fmt.Errorf("one flow reaches %.2f of %.2f Gbit/s, want a share of %.2f", through/1e9, direct/1e9, share)
+	}
+	for _, args := range [][]string{{"-R"}, {"-P", "8"}, {"-P", "8", "-R"}} {
+		if _, err := e.iperf3(ctx, lab.Public4(), args...); err != nil {
+			return err
+		}
+	}
+	if _, err := e.iperf3(ctx, lab.Public6()); err != nil {
+		return err
+	}
+	for _, dst := range []netip.Addr{lab.Public4(), lab.Public6()} {
+		if _, err := e.iperf3(ctx, dst, "-u", "-b", "50M", "-l", "1200"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// iperfServer starts iperf3 in the core and waits until it listens.
+func (e *Env) iperfServer() (*lab.Process, error) {
+	path, err := exec.LookPath("iperf3")
+	if err != nil {
+		return nil, &missingTool{"iperf3"}
+	}
+	server, err := e.Core.Start(exec.Command(path, "-s", "-p", iperfPort))
+	if err != nil {
+		return nil, err
+	}
+	time.Sleep(200 * time.Millisecond)
+	return server, nil
+}
+
+// iperf3 runs one second of load from the host with CUBIC and returns the
+// receiver's bits per second.
+func (e *Env) iperf3(ctx context.Context, dst netip.Addr, args ...string) (float64, error) {
+	all := append([]string{"-c", dst.String(), "-p", iperfPort, "-t", "1", "--json", "--connect-timeout", "5000"}, args...)
+	udp := false
+	for _, a := range args {
+		udp = udp || a == "-u"
+	}
+	if !udp {
+		all = append(all, "-C", "cubic")
+	}
+	out, err := e.Tool(ctx, "iperf3", all...)
+	if err != nil {
+		return 0, err
+	}
+	var result struct {
+		End struct {
+			Received rate `json:"sum_received"`
+			Sum      rate `json:"sum"` // of UDP
+		} `json:"end"`
+	}
+	if err := json.Unmarshal([]byte(out), &result); err != nil {
+		return 0, fmt.Errorf("iperf3 %v: %w", args, err)
+	}
+	got := max(result.End.Received.Bits, result.End.Sum.Bits)
+	if got == 0 {
+		return 0, fmt.Errorf("iperf3 %v carried nothing", args)
+	}
+	return got, nil
+}
+
+type rate struct {
+	Bits float64 `json:"bits_per_second"`
+}

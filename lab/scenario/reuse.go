@@ -1,0 +1,71 @@
+package scenario
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"mifvif/lab"
+	"time"
+)
+
+// fewPorts leaves the host a thousand ports of its own: with sixteen server
+// ports every four-tuple of 30,000 connections is used about twice.
+func fewPorts() lab.Layout {
+	l := lab.TwoNetworks()
+	l.PortRange = "20000 20999"
+	return l
+}
+
+// reuse opens connections that the server closes first. Its side of each keeps
+// TIME_WAIT; a stack that ignores a new SYN on such a four-tuple makes clients
+// hang after some thousand connections.
+func reuse(ctx context.Context, e *Env) error {
+	const connections = 30_000
+	var next, failed, hung atomic.Int64
+	var first atomic.Pointer[error]
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			for i := next.Add(1); i <= connections && ctx.Err() == nil && hung.Load() < 10; i = next.Add(1) {
+				err := e.closedByServer(ctx, uint16(i%lab.Ports))
+				if err == nil {
+					continue
+				}
+				first.CompareAndSwap(nil, &err)
+				failed.Add(1)
+				if isTimeout(err) {
+					hung.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if failed.Load() > 0 {
+		return fmt.Errorf("of %d connections %d failed, %d of them hung, the first: %w",
+			min(next.Load(), connections), failed.Load(), hung.Load(), *first.Load())
+	}
+	return ctx.Err()
+}
+
+func (e *Env) closedByServer(ctx context.Context, port uint16) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	conn, err := e.Host.DialTCP(ctx, public4(lab.PortCloseFirst+port), lab.SocketOptions{})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(answerWithin))
+	in := bufio.NewReader(conn)
+	if _, err := in.ReadString('\n'); err != nil {
+		return err
+	}
+	if _, err := in.ReadByte(); err != io.EOF {
+		return fmt.Errorf("the server closed, the app saw %w", err)
+	}
+	return nil
+}

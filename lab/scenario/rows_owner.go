@@ -1,0 +1,136 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"mifvif/lab"
+)
+
+// ownTable is the contract's table that draws traffic into mif0.
+const ownTable = 64180
+
+func ownsMapping(ctx context.Context, e *Env) error {
+	if e.Daemon == nil {
+		return errNoDaemon
+	}
+	return steps(
+		func() error { return e.repairs(ctx) },
+		func() error { return e.survivesKill(ctx) },
+		func() error { return e.leavesNothing(ctx) },
+	)
+}
+
+// repairs deletes the routes and rules that make mif0 the way out; they must
+// come back.
+func (e *Env) repairs(ctx context.Context) error {
+	for _, dst := range []netip.Addr{lab.Public4(), lab.Public6()} {
+		if err := e.routeIs(dst, "mif0"); err != nil {
+			return err
+		}
+		all := netip.PrefixFrom(dst, 0).Masked()
+		if err := e.Host.DeleteRoute(lab.Route{To: all, Dev: "mif0", Table: ownTable}); err != nil {
+			return err
+		}
+		if err := within(ctx, answerWithin, func() error { return e.routeIs(dst, "mif0") }); err != nil {
+			return fmt.Errorf("the default route to mif0 was not restored: %w", err)
+		}
+	}
+	return e.repairsRules(ctx)
+}
+
+func (e *Env) repairsRules(ctx context.Context) error {
+	before, err := e.Host.Snapshot()
+	if err != nil {
+		return err
+	}
+	removed, err := e.Host.DeleteRules(func(priority int) bool { return priority >= 6410 && priority <= 6419 })
+	if err != nil {
+		return err
+	}
+	if removed == 0 {
+		return errors.New("the daemon has no rules of its own")
+	}
+	return within(ctx, answerWithin, func() error {
+		now, err := e.Host.Snapshot()
+		if err != nil {
+			return err
+		}
+		if diff := before.Differences(now); len(diff) > 0 {
+			return fmt.Errorf("%d rules were deleted and not restored: %v", removed, diff)
+		}
+		return nil
+	})
+}
+
+func (e *Env) routeIs(dst netip.Addr, want string) error {
+	link, err := e.Host.RouteOf(dst, netip.Addr{})
+	if err == nil && link != want {
+		err = fmt.Errorf("the route of %v is %s, want %s", dst, link, want)
+	}
+	return err
+}
+
+// survivesKill kills the daemon: the kernel's own routes hold at once, and a
+// new start takes over what is left.
+func (e *Env) survivesKill(ctx context.Context) error {
+	e.Daemon.Kill()
+	for _, dst := range bothFamilies(lab.PortEcho) {
+		if err := e.Carried(ctx, "n1", dst, lab.SocketOptions{}); err != nil {
+			return fmt.Errorf("after kill -9 the kernel's own routes do not hold: %w", err)
+		}
+	}
+	exit, err := e.Daemon.CLI(ctx, "cleanup")
+	if err != nil || exit.Code != 0 {
+		return fmt.Errorf("mifvif cleanup: %v: %w", exit, err)
+	}
+	after, err := e.Host.Snapshot()
+	if err != nil {
+		return err
+	}
+	if left := leftovers(after); len(left) > 0 {
+		return fmt.Errorf("after cleanup there is still:\n%s", strings.Join(left, "\n"))
+	}
+	for range 2 { // the second start finds what the first one left
+		if err := e.StartDaemon(ctx); err != nil {
+			return err
+		}
+		if err := e.Carried(ctx, "n1", public4(lab.PortEcho), lab.SocketOptions{Device: "e1"}); err != nil {
+			return err
+		}
+		e.Daemon.Kill()
+	}
+	return nil
+}
+
+// leavesNothing stops the daemon in order: the host is as before its start.
+func (e *Env) leavesNothing(ctx context.Context) error {
+	exit, err := e.Daemon.CLI(ctx, "cleanup")
+	if err != nil || exit.Code != 0 {
+		return fmt.Errorf("mifvif cleanup: %v: %w", exit, err)
+	}
+	before, err := e.Host.Snapshot()
+	if err != nil {
+		return err
+	}
+	if err := e.StartDaemon(ctx); err != nil {
+		return err
+	}
+	if _, err := e.Ask(ctx, public4(lab.PortEcho), lab.SocketOptions{}); err != nil {
+		return err
+	}
+	if err := e.Daemon.Stop(ctx); err != nil {
+		return err
+	}
+	after, err := e.Host.Snapshot()
+	if err != nil {
+		return err
+	}
+	if diff := before.Differences(after); len(diff) > 0 {
+		return fmt.Errorf("the host is not as before:\n%s", strings.Join(diff, "\n"))
+	}
+	return e.StartDaemon(ctx) // the player expects one
+}

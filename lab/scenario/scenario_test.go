@@ -1,0 +1,75 @@
+package scenario_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"mifvif/lab"
+	"mifvif/lab/scenario"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// needRoot skips the test where namespaces cannot be made; in CI they must.
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("the lab needs root, and CI must have it")
+	}
+	t.Skip("the lab makes network namespaces, which needs root")
+}
+
+// TestScenarios plays every scenario against the real binary.
+func TestScenarios(t *testing.T) {
+	needRoot(t)
+	if testing.Short() {
+		t.Skip("scenarios take minutes")
+	}
+	binary, err := lab.Binary(t.Context(), t.TempDir(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	play(t, scenario.Player{System: scenario.Mifvif, Binary: binary}, func(t *testing.T, s scenario.Scenario, r scenario.Result) {
+		t.Helper()
+		if r.Result != scenario.Passed {
+			t.Errorf("%s: %s", s.Title, r.Detail)
+		}
+	})
+}
+
+// TestTitlesTellWhatTheKernelPassesToo plays every scenario against the plain
+// kernel: one that passes there proves nothing about mifvif and must say so.
+func TestTitlesTellWhatTheKernelPassesToo(t *testing.T) {
+	needRoot(t)
+	if testing.Short() {
+		t.Skip("scenarios take minutes")
+	}
+	play(t, scenario.Player{System: scenario.Kernel}, func(t *testing.T, s scenario.Scenario, r scenario.Result) {
+		t.Helper()
+		says := strings.HasSuffix(s.Title, "(the kernel too)")
+		if passed := r.Result == scenario.Passed; passed != says {
+			t.Errorf("against the kernel it %s (%s), but its title says %q", r.Result, r.Detail, s.Title)
+		}
+		t.Log(r.Detail)
+	})
+}
+
+func play(t *testing.T, p scenario.Player, judge func(*testing.T, scenario.Scenario, scenario.Result)) {
+	t.Helper()
+	p.Strict = os.Getenv("CI") == "true"
+	for _, s := range scenario.All() {
+		t.Run(s.ID, func(t *testing.T) {
+			r := p.Play(t.Context(), s)
+			if r.Result == scenario.Skipped {
+				t.Skip(r.Detail)
+			}
+			judge(t, s, r)
+		})
+	}
+}

@@ -1,0 +1,171 @@
+package scenario
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"mifvif/lab"
+	"mifvif/lab/serve"
+)
+
+// answerWithin bounds one question to a server. It is generous: a scenario that
+// fails by it has met silence.
+const answerWithin = 5 * time.Second
+
+// endWithin bounds how long an app may be left in the dark about a dead flow.
+const endWithin = 5 * time.Second
+
+// A Talk is an app's open conversation with an echo peer.
+type Talk struct {
+	Source  netip.AddrPort // whom the peer sees
+	Network string         // by which network
+
+	conn net.Conn
+	in   *bufio.Reader
+	said int
+}
+
+// Talk connects the host to an echo peer and reads its greeting.
+func (e *Env) Talk(ctx context.Context, dst netip.AddrPort, opt lab.SocketOptions) (*Talk, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	conn, err := e.Host.DialTCP(ctx, dst, opt)
+	if err != nil {
+		return nil, err
+	}
+	t := &Talk{conn: conn, in: bufio.NewReader(conn)}
+	if err := t.greeting(); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("greeting of %v: %w", dst, err)
+	}
+	return t, nil
+}
+
+func (t *Talk) greeting() error {
+	line, err := t.line()
+	if err != nil {
+		return err
+	}
+	var ok bool
+	if t.Source, t.Network, ok = serve.ParseSeen(line); !ok {
+		return fmt.Errorf("not a greeting: %q", line)
+	}
+	return nil
+}
+
+func (t *Talk) line() (string, error) {
+	if err := t.conn.SetReadDeadline(time.Now().Add(answerWithin)); err != nil {
+		return "", err
+	}
+	line, err := t.in.ReadString('\n')
+	return strings.TrimSuffix(line, "\n"), err
+}
+
+// Say sends a line and checks that the very same comes back.
+func (t *Talk) Say() error {
+	t.said++
+	want := fmt.Sprintf("line %d", t.said)
+	if _, err := fmt.Fprintln(t.conn, want); err != nil {
+		return err
+	}
+	got, err := t.line()
+	if err != nil {
+		return err
+	}
+	if got != want {
+		return fmt.Errorf("said %q, heard %q", want, got)
+	}
+	return nil
+}
+
+// Ends waits until the conversation is broken off from outside.
+func (t *Talk) Ends(patience time.Duration) error {
+	_ = t.conn.SetReadDeadline(time.Now().Add(patience))
+	_, err := t.in.ReadByte()
+	if err == nil {
+		return fmt.Errorf("%v said something unasked", t.conn.RemoteAddr())
+	}
+	if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+		return fmt.Errorf("the flow to %v by %s hangs: no end after %v", t.conn.RemoteAddr(), t.Network, patience)
+	}
+	return nil
+}
+
+// Close ends the conversation.
+func (t *Talk) Close() { t.conn.Close() }
+
+// Ask opens a conversation, says a line, and returns what the peer saw.
+func (e *Env) Ask(ctx context.Context, dst netip.AddrPort, opt lab.SocketOptions) (*Talk, error) {
+	t, err := e.Talk(ctx, dst, opt)
+	if err != nil {
+		return nil, err
+	}
+	defer t.Close()
+	if err := t.Say(); err != nil {
+		return nil, fmt.Errorf("talk with %v: %w", dst, err)
+	}
+	return t, nil
+}
+
+// AskUDP sends one datagram from a socket of its own and returns what the peer
+// saw. A lost datagram is repeated.
+func (e *Env) AskUDP(dst netip.AddrPort, opt lab.SocketOptions) (*Talk, error) {
+	conn, err := e.Host.DialUDP(dst, opt)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	const tries = 3
+	for range tries {
+		var t Talk
+		if t.Source, t.Network, err = askOnce(conn, time.Second); err == nil {
+			return &t, nil
+		}
+	}
+	return nil, fmt.Errorf("ask %v by UDP: %w", dst, err)
+}
+
+// askOnce sends one datagram on a connected socket and returns what the peer
+// saw.
+func askOnce(conn net.Conn, patience time.Duration) (src netip.AddrPort, network string, err error) {
+	if _, err := conn.Write([]byte("hello")); err != nil {
+		return src, "", err // also an ICMP error of the datagram before
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return src, "", err
+	}
+	buf := make([]byte, 2000)
+	n, err := conn.Read(buf)
+	if err != nil {
+		return src, "", err
+	}
+	src, network, ok := serve.ParseSeen(string(buf[:n]))
+	if !ok {
+		return src, "", fmt.Errorf("not an answer: %q", buf[:n])
+	}
+	return src, network, nil
+}
+
+// Carried returns an error unless new TCP and UDP flows to dst, opened with
+// opt, are carried by a network with a source of that network.
+func (e *Env) Carried(ctx context.Context, network string, dst netip.AddrPort, opt lab.SocketOptions) error {
+	t, err := e.Ask(ctx, dst, opt)
+	if err != nil {
+		return err
+	}
+	u, err := e.AskUDP(dst, opt)
+	if err != nil {
+		return err
+	}
+	for proto, seen := range map[string]*Talk{"tcp": t, "udp": u} {
+		if seen.Network != network {
+			return fmt.Errorf("%s to %v was carried by %q (source %v), want %q", proto, dst, seen.Network, seen.Source, network)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,111 @@
+package nat
+
+import (
+	"fmt"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"mifvif/flow"
+)
+
+// Idle limits (RFC 4787 REQ-5, RFC 5508 REQ-2, standards D.8).
+const (
+	udpIdle   = 5 * time.Minute
+	shortIdle = 30 * time.Second // one question, at most one answer, well-known port
+	echoIdle  = 60 * time.Second
+	wellKnown = 1024
+)
+
+// binding is one app socket on one domain.
+type binding struct {
+	table  *Table
+	id     uint64
+	app    appKey
+	choice Choice
+	sock   *socket
+	hub    *hub      // ICMP: shared by the sessions of a domain
+	ident  uint16    // ICMP: the identifier on the uplink
+	peers  []peerKey // named destinations; guarded by table.mu
+	listed bool      // guarded by table.mu
+	gone   bool      // guarded by table.mu
+
+	began    time.Time
+	lastDst  atomic.Pointer[netip.AddrPort]
+	used     atomic.Int64 // Unix nanoseconds of the last packet outwards
+	txPkts   atomic.Uint64
+	rxPkts   atomic.Uint64
+	txBytes  atomic.Uint64
+	rxBytes  atomic.Uint64
+	firstDst netip.AddrPort
+}
+
+// newBinding opens what the binding sends by. It is not in the table yet.
+func (t *Table) newBinding(app appKey, f flow.Flow, c Choice) (*binding, error) {
+	b := &binding{table: t, id: t.nextID.Add(1), app: app, choice: c, began: t.now(), firstDst: f.Dst}
+	dst := f.Dst
+	b.lastDst.Store(&dst)
+	b.used.Store(t.now().UnixNano())
+	if f.Proto != flow.UDP {
+		return b, t.joinHub(b)
+	}
+	file, err := t.open.OpenUDP(c.Domain, c.Source)
+	if err != nil {
+		return nil, fmt.Errorf("bind %s: %w", f, err)
+	}
+	if b.sock, err = newSocket(file, c.Source, false); err != nil {
+		return nil, fmt.Errorf("bind %s: %w", f, err)
+	}
+	return b, nil
+}
+
+// start begins to receive. table.mu is held.
+func (b *binding) start() {
+	if b.hub == nil {
+		b.table.readers.Go(b.receive)
+	}
+}
+
+// idle returns how long the binding may be silent.
+func (b *binding) idle() time.Duration {
+	switch {
+	case b.app.proto != flow.UDP:
+		return echoIdle
+	case b.txPkts.Load() <= 1 && b.rxPkts.Load() <= 1 && b.firstDst.Port() < wellKnown:
+		return shortIdle
+	}
+	return udpIdle
+}
+
+// end closes a binding and takes it out of every table. table.mu is held.
+func (t *Table) end(b *binding) {
+	if b.gone {
+		return
+	}
+	b.gone = true
+	if b.hub != nil {
+		t.leaveHub(b)
+	} else {
+		b.sock.close()
+	}
+	if !b.listed {
+		return
+	}
+	delete(t.bindings, b)
+	remove(t.mapped, mapKey{b.app, b.choice.Domain.Key()}, b)
+	remove(t.byApp, b.app, b)
+	for _, k := range b.peers {
+		remove(t.byPeer, k, b)
+	}
+	source := b.app.app.Addr()
+	if t.perSource[source]--; t.perSource[source] <= 0 {
+		delete(t.perSource, source)
+	}
+}
+
+// remove deletes m[k] if it is b.
+func remove[K comparable](m map[K]*binding, k K, b *binding) {
+	if m[k] == b {
+		delete(m, k)
+	}
+}

@@ -1,0 +1,13 @@
+// Package nat carries UDP and ICMP echo by bindings: an app's socket on one
+// side, a kernel socket bound to one domain on the other (RFC 4787, 5508, 7857).
+//
+// It receives parsed packets of the apps and a Choice for those it has no
+// binding for; it hands packets on to the network and answers, with headers
+// rebuilt, to mif0. Errors of the path come back as the ICMP errors they were.
+// It must not know policy, TCP or how a domain is reached: sockets come from an
+// Opener. RFC 6418 3.6-1: one mapping per app socket and domain, whatever the
+// destination.
+//
+// In the order of a packet: table.go finds its binding, send.go sends it,
+// receive.go and errors.go bring back what answers, sweep.go ends what is idle.
+package nat

@@ -1,0 +1,153 @@
+package nat
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+
+	"mifvif/flow"
+	"mifvif/packet"
+	"mifvif/pvd"
+	"mifvif/tun"
+)
+
+// hubKey names the raw socket that the echo sessions of one domain instance and
+// source share.
+type hubKey struct {
+	domain pvd.Key
+	src    netip.Addr
+}
+
+// hub is that socket with its sessions, by the identifier the network sees.
+type hub struct {
+	table    *Table
+	key      hubKey
+	sock     *socket
+	sessions map[uint16]*binding // guarded by table.mu
+}
+
+// errIdentifiers says that a domain carries as many pings as there are numbers.
+var errIdentifiers = errors.New("every echo identifier is in use")
+
+// joinHub gives an echo session its socket and identifier.
+func (t *Table) joinHub(b *binding) error {
+	k := hubKey{b.choice.Domain.Key(), b.choice.Source}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := t.hubs[k]
+	if h == nil {
+		file, err := t.open.OpenICMP(b.choice.Domain, b.choice.Source)
+		if err != nil {
+			return fmt.Errorf("relay echo over %s: %w", b.choice.Domain.Name, err)
+		}
+		sock, err := newSocket(file, b.choice.Source, true)
+		if err != nil {
+			return fmt.Errorf("relay echo over %s: %w", b.choice.Domain.Name, err)
+		}
+		h = &hub{table: t, key: k, sock: sock, sessions: make(map[uint16]*binding)}
+		t.hubs[k] = h
+		t.readers.Go(h.receive)
+	}
+	ident, ok := h.free()
+	if !ok {
+		return errIdentifiers
+	}
+	h.sessions[ident] = b
+	b.hub, b.sock, b.ident = h, h.sock, ident
+	return nil
+}
+
+// free returns an identifier that no session of the hub has: random, so that
+// sessions cannot be guessed.
+func (h *hub) free() (uint16, bool) {
+	for range 64 {
+		id := uint16(rand.Uint32())
+		if h.sessions[id] == nil {
+			return id, true
+		}
+	}
+	return 0, false
+}
+
+// leaveHub takes a session out and closes a hub without any. table.mu is held.
+func (t *Table) leaveHub(b *binding) {
+	h := b.hub
+	if h.sessions[b.ident] == b {
+		delete(h.sessions, b.ident)
+	}
+	if len(h.sessions) == 0 && t.hubs[h.key] == h {
+		delete(t.hubs, h.key)
+		h.sock.close()
+	}
+}
+
+// session returns who has an identifier.
+func (h *hub) session(ident uint16) *binding {
+	h.table.mu.Lock()
+	defer h.table.mu.Unlock()
+	return h.sessions[ident]
+}
+
+// receive brings echo replies back until the hub is closed.
+func (h *hub) receive() {
+	_ = h.sock.raw.Read(func(fd uintptr) bool {
+		in := h.table.inboxes.Get().(*inbox)
+		defer h.table.inboxes.Put(in)
+		return !h.sock.drain(int(fd), in, h.arrived, h.failed)
+	})
+}
+
+// Offsets in an ICMP message.
+const (
+	icmpChecksum   = 2
+	icmpIdentifier = 4
+)
+
+// arrived hands an echo reply to the app that asked, with its own identifier.
+func (h *hub) arrived(in *inbox, a arrival) {
+	msg := in.buf[:a.n]
+	i := packet.Info{Src: a.from.Addr(), Proto: uint8(flow.ICMPv6), TTL: a.ttl, TOS: a.tos}
+	if !h.sock.is6 { // IPv4 raw sockets deliver the IP header too
+		outer, err := packet.Parse(msg)
+		if err != nil || outer.Fragment {
+			return
+		}
+		msg = msg[outer.L4:outer.End]
+		i = outer
+	}
+	if len(msg) < packet.ICMPHeaderLen {
+		return
+	}
+	b := h.session(binary.BigEndian.Uint16(msg[icmpIdentifier:]))
+	if b == nil {
+		return
+	}
+	b.rxPkts.Add(1)
+	b.rxBytes.Add(uint64(len(msg)))
+	i.Dst = b.app.app.Addr()
+	packet.Rewrite(msg, 0, icmpIdentifier, icmpChecksum, b.app.app.Port())
+	if h.sock.is6 { // the pseudo-header has the app's address now
+		c := binary.BigEndian.Uint16(msg[icmpChecksum:])
+		binary.BigEndian.PutUint16(msg[icmpChecksum:], packet.UpdateAddr(c, b.choice.Source, i.Dst))
+	}
+	head := packet.AppendIP(in.head[:0], i, len(msg))
+	if err := h.table.out.Write(tun.Header{}, head, msg); err != nil {
+		h.table.stats.appFull.Add(1)
+	}
+}
+
+// failed tells the app that asked of an error about its echo request.
+func (h *hub) failed(f pathFailure) {
+	if len(f.payload) < packet.ICMPHeaderLen {
+		return
+	}
+	b := h.session(binary.BigEndian.Uint16(f.payload[icmpIdentifier:]))
+	if b == nil {
+		return
+	}
+	packet.Rewrite(f.payload, 0, icmpIdentifier, icmpChecksum, b.app.app.Port())
+	i := packet.Info{Src: b.app.app.Addr(), Dst: f.dst.Addr(), Proto: uint8(b.app.proto), TTL: 1, DF: true}
+	h.table.failed(b, f, append(packet.AppendIP(nil, i, len(f.payload)), f.payload...))
+}

@@ -1,0 +1,251 @@
+package nat
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mifvif/flow"
+	"mifvif/packet"
+	"mifvif/pvd"
+	"mifvif/tun"
+)
+
+// Writer takes packets for the apps; *tun.Device is one. It must be safe for
+// concurrent use and must not keep the slices.
+type Writer interface {
+	Write(h tun.Header, bufs ...[]byte) error
+}
+
+// Opener makes sockets that can only use one domain; *uplinks.Set is one. The
+// files are non-blocking and the Table closes them.
+type Opener interface {
+	OpenUDP(d *pvd.Domain, src netip.Addr) (*os.File, error)
+	OpenICMP(d *pvd.Domain, src netip.Addr) (*os.File, error)
+}
+
+// Config bounds a Table.
+type Config struct {
+	Max       int     // bindings (limits.udp_flows)
+	PerSource float64 // share of Max that one source address may hold, 0 < x <= 1
+}
+
+// Choice is a decision as far as a binding needs to know it.
+type Choice struct {
+	Domain *pvd.Domain
+	Source netip.Addr
+	// PerDestination: the binding serves this destination only.
+	PerDestination bool
+	// Hold keeps the binding when its domain dies; Tell sends the app an ICMP
+	// error then. Otherwise the next packet is decided anew.
+	Hold, Tell          bool
+	Rule, Actor, Reason string
+}
+
+// ErrFull says that a table or a source's share of it is used up by bindings in
+// use.
+var ErrFull = errors.New("no room for another binding")
+
+// Table holds the bindings. Forward, Bind and Flush belong to the goroutine that
+// reads mif0; every other method is safe for concurrent use.
+type Table struct {
+	cfg   Config
+	share int
+	out   Writer
+	open  Opener
+	log   *slog.Logger
+	now   func() time.Time
+
+	mu        sync.Mutex
+	bindings  map[*binding]struct{}
+	mapped    map[mapKey]*binding // one per app socket and domain
+	byApp     map[appKey]*binding // decided for the whole app socket
+	byPeer    map[peerKey]*binding
+	perSource map[netip.Addr]int
+	hubs      map[hubKey]*hub
+	closed    bool
+
+	sender  sender
+	inboxes sync.Pool // of *inbox
+	readers sync.WaitGroup
+	limiter limiter
+	stats   stats
+	nextID  atomic.Uint64
+}
+
+// appKey is an app's socket: for ICMP the port is the echo identifier.
+type appKey struct {
+	proto flow.Proto
+	app   netip.AddrPort
+}
+
+// peerKey is an app's socket towards one destination.
+type peerKey struct {
+	appKey
+	dst netip.AddrPort
+}
+
+// mapKey is an app's socket on one domain instance.
+type mapKey struct {
+	appKey
+	domain pvd.Key
+}
+
+// New checks cfg and allocates; it starts nothing.
+func New(cfg Config, out Writer, open Opener, log *slog.Logger) (*Table, error) {
+	if cfg.Max < 1 || cfg.PerSource <= 0 || cfg.PerSource > 1 {
+		return nil, fmt.Errorf("limits: udp_flows %d must be at least 1 and per_source %g in (0, 1]", cfg.Max, cfg.PerSource)
+	}
+	t := &Table{
+		cfg: cfg, share: max(int(float64(cfg.Max)*cfg.PerSource), 1), out: out, open: open, log: log, now: time.Now,
+		bindings: make(map[*binding]struct{}), mapped: make(map[mapKey]*binding),
+		byApp: make(map[appKey]*binding), byPeer: make(map[peerKey]*binding),
+		perSource: make(map[netip.Addr]int), hubs: make(map[hubKey]*hub),
+	}
+	t.inboxes.New = func() any { return new(inbox) }
+	t.sender.init(t)
+	t.limiter.init(errorRate, errorBurst)
+	return t, nil
+}
+
+// Forward sends one packet on through its binding at the end of the batch; it
+// returns false when there is none and a decision is needed. named says that
+// the packet's destination has decisions of its own. data stays untouched until
+// Flush. It does not allocate.
+func (t *Table) Forward(h tun.Header, info *packet.Info, data []byte, named bool) bool {
+	b := t.find(info, named)
+	if b == nil {
+		return false
+	}
+	if !sound(h, info, data) {
+		t.stats.checksum.Add(1)
+		return true
+	}
+	b.used.Store(t.now().UnixNano())
+	t.sender.queue(b, h, info, data)
+	return true
+}
+
+// find returns the binding of a packet, nil if there is none.
+func (t *Table) find(info *packet.Info, named bool) *binding {
+	app := appKey{flow.Proto(info.Proto), netip.AddrPortFrom(info.Src, info.SrcPort)}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if named {
+		return t.byPeer[peerKey{app, netip.AddrPortFrom(info.Dst, info.DstPort)}]
+	}
+	return t.byApp[app]
+}
+
+// sound reports whether the packet's transport checksum holds. The kernel
+// vouches for its own.
+func sound(h tun.Header, info *packet.Info, data []byte) bool {
+	switch {
+	case h.NeedsChecksum || h.ChecksumValid:
+		return true
+	case flow.Proto(info.Proto) == flow.UDP:
+		return packet.UDPSound(info, data)
+	}
+	return packet.ICMPSound(info, data)
+}
+
+// Bind makes the binding that f's next packets use, or lets them share the one
+// its app socket has on that domain already.
+func (t *Table) Bind(f flow.Flow, c Choice) error {
+	app := appKey{f.Proto, f.Src}
+	b, err := t.mapping(app, f, c)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if b.gone {
+		return fmt.Errorf("bind %s: %w", f, os.ErrClosed)
+	}
+	if c.PerDestination {
+		k := peerKey{app, f.Dst}
+		if t.byPeer[k] == nil {
+			b.peers = append(b.peers, k)
+		}
+		t.byPeer[k] = b
+		return nil
+	}
+	t.byApp[app] = b
+	return nil
+}
+
+// mapping returns the app socket's binding on the chosen domain.
+func (t *Table) mapping(app appKey, f flow.Flow, c Choice) (*binding, error) {
+	k := mapKey{app, c.Domain.Key()}
+	t.mu.Lock()
+	b := t.mapped[k]
+	full := b == nil && !t.room(f.Src.Addr())
+	t.mu.Unlock()
+	switch {
+	case b != nil && len(b.peers) < maxPeers:
+		return b, nil
+	case full:
+		t.stats.full.Add(1)
+		return nil, fmt.Errorf("bind %s: %w", f, ErrFull)
+	}
+	b, err := t.newBinding(app, f, c)
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		t.end(b)
+		return nil, fmt.Errorf("bind %s: %w", f, os.ErrClosed)
+	}
+	t.bindings[b], t.mapped[k] = struct{}{}, b
+	t.perSource[f.Src.Addr()]++
+	b.listed = true
+	b.start()
+	return b, nil
+}
+
+// maxPeers bounds the named destinations of one binding.
+const maxPeers = 4096
+
+// room makes sure that another binding of source fits, by ending the least
+// recently used of a few if need be. t.mu is held.
+func (t *Table) room(source netip.Addr) bool {
+	if len(t.bindings) >= t.cfg.Max {
+		return t.evict(func(*binding) bool { return true })
+	}
+	if t.perSource[source] >= t.share {
+		return t.evict(func(b *binding) bool { return b.app.app.Addr() == source })
+	}
+	return !t.closed
+}
+
+// evict ends the binding that has been idle for longest among a sample of those
+// that may go. t.mu is held.
+func (t *Table) evict(may func(*binding) bool) bool {
+	const sample = 32
+	var victim *binding
+	looked := 0
+	for b := range t.bindings {
+		if !may(b) {
+			continue
+		}
+		if victim == nil || b.used.Load() < victim.used.Load() {
+			victim = b
+		}
+		if looked++; looked == sample {
+			break
+		}
+	}
+	if victim == nil {
+		return false
+	}
+	t.stats.evicted.Add(1)
+	t.end(victim)
+	return true
+}
