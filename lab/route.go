@@ -31,10 +31,14 @@ func (n *Node) AddRoute(routes ...Route) error {
 	return nil
 }
 
-// DeleteRoute removes routes.
+// DeleteRoute removes routes, whoever made them with whatever attributes.
 func (n *Node) DeleteRoute(routes ...Route) error {
+	remove := func(r *netlink.Route) error {
+		r.Protocol, r.Congctl, r.Scope = 0, "", netlink.SCOPE_NOWHERE
+		return n.netlink.RouteDel(r)
+	}
 	for _, r := range routes {
-		if err := n.onRoute(r, n.netlink.RouteDel); err != nil {
+		if err := n.onRoute(r, remove); err != nil {
 			return fmt.Errorf("delete route %v via %v from %s: %w", r.To, r.Via, n.Name, err)
 		}
 	}

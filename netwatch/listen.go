@@ -16,9 +16,9 @@ type listener struct {
 }
 
 // listen opens a netlink socket of the calling thread's namespace that is told
-// of changes in the given groups.
-func listen(groups []uint) (*listener, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+// of a protocol's changes in the given groups.
+func listen(protocol int, groups ...int) (*listener, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
 	if err != nil {
 		return nil, fmt.Errorf("open a netlink socket: %w", err)
 	}
@@ -27,7 +27,7 @@ func listen(groups []uint) (*listener, error) {
 		return nil, fmt.Errorf("bind a netlink socket: %w", err)
 	}
 	for _, g := range groups {
-		if err := unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, int(g)); err != nil {
+		if err := unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, g); err != nil {
 			unix.Close(fd)
 			return nil, fmt.Errorf("join netlink group %d: %w", g, err)
 		}

@@ -20,15 +20,16 @@ const (
 	lastTable  = 65300
 )
 
-// maxRoutes bounds the routes kept of one table: a host with a full Internet
-// table gets its defaults and connected routes and as many others as fit.
+// maxRoutes bounds the routes kept of one table for one interface: a host with
+// a full Internet table gets its defaults and connected routes, and as many
+// others as fit, in the kernel's order.
 const maxRoutes = 4096
 
 // Read returns the state of the calling thread's network namespace. Links come
 // last: a link that goes down meanwhile is seen down, whatever its routes were.
 func Read() (State, error) {
 	var s State
-	for _, part := range []func(*State) error{readRoutes, readAddresses, readRules, readLinks} {
+	for _, part := range []func(*State) error{readRoutes, readAddresses, readRules, readFirewall, readLinks} {
 		if err := again(func() error { return part(&s) }); err != nil {
 			return State{}, err
 		}
@@ -36,7 +37,9 @@ func Read() (State, error) {
 	return s, nil
 }
 
-// again repeats a dump that a change interrupted.
+// again repeats a dump that a change interrupted. Where changes never stop, as
+// in the table of a busy BGP speaker, the last dump is taken as it is: the
+// change that interrupted it has rung the bell for the next reading.
 func again(f func() error) error {
 	var err error
 	for range 5 {
@@ -44,12 +47,15 @@ func again(f func() error) error {
 			return err
 		}
 	}
+	if errors.Is(err, netlink.ErrDumpInterrupted) {
+		return nil
+	}
 	return err
 }
 
 func readLinks(s *State) error {
 	links, err := netlink.LinkList()
-	if err != nil {
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return fmt.Errorf("list links: %w", err)
 	}
 	s.Links = s.Links[:0]
@@ -70,12 +76,12 @@ func readLinks(s *State) error {
 		})
 	}
 	slices.SortFunc(s.Links, func(a, b Link) int { return cmp.Compare(a.Index, b.Index) })
-	return nil
+	return err
 }
 
 func readAddresses(s *State) error {
 	addrs, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
-	if err != nil {
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return fmt.Errorf("list addresses: %w", err)
 	}
 	s.Addresses = s.Addresses[:0]
@@ -100,27 +106,31 @@ func readAddresses(s *State) error {
 	slices.SortFunc(s.Addresses, func(a, b Address) int {
 		return cmp.Or(cmp.Compare(a.Ifindex, b.Ifindex), comparePrefix(a.Prefix, b.Prefix))
 	})
-	return nil
+	return err
 }
 
-// lifetime restates a lifetime of the kernel in coarse steps, so that a state
-// does not differ from the last one by the passing of time alone: what matters
-// to us is whether it is infinite, and that it has ended.
+// lifetime restates a lifetime of the kernel in steps of an hour, rounded up.
 func lifetime(seconds int) time.Duration {
-	if seconds <= 0 || uint32(seconds) == 0xffffffff {
+	switch {
+	case uint32(seconds) == 0xffffffff:
 		return Forever
+	case seconds <= 0:
+		return 0
 	}
-	return (time.Duration(seconds) * time.Second).Truncate(time.Hour) + time.Hour
+	return (time.Duration(seconds)*time.Second + time.Hour - 1).Truncate(time.Hour)
 }
 
 func readRules(s *State) error {
 	s.Rules = s.Rules[:0]
+	var interrupted error
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
 		rules, err := netlink.RuleList(family)
-		if err != nil {
-			if family == netlink.FAMILY_V6 && errors.Is(err, unix.EAFNOSUPPORT) {
-				continue
-			}
+		switch {
+		case errors.Is(err, netlink.ErrDumpInterrupted):
+			interrupted = fmt.Errorf("list rules: %w", err)
+		case family == netlink.FAMILY_V6 && errors.Is(err, unix.EAFNOSUPPORT):
+			continue
+		case err != nil:
 			return fmt.Errorf("list rules: %w", err)
 		}
 		for _, r := range rules {
@@ -131,7 +141,7 @@ func readRules(s *State) error {
 		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Mark, b.Mark),
 			comparePrefix(a.Src, b.Src), cmp.Compare(a.Iif, b.Iif), cmp.Compare(a.Oif, b.Oif))
 	})
-	return nil
+	return interrupted
 }
 
 func rule(r netlink.Rule, is6 bool) Rule {

@@ -14,27 +14,35 @@ import (
 // readRoutes reads the main table and mifvif's own, both families.
 func readRoutes(s *State) error {
 	s.Routes = s.Routes[:0]
-	count := make(map[int]int)
+	var interrupted error
+	count := make(map[quota]int)
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
 		err := netlink.RouteListFilteredIter(family, &netlink.Route{}, netlink.RT_FILTER_TABLE, func(r netlink.Route) bool {
 			if r.Table != mainTable && (r.Table < firstTable || r.Table > lastTable) || r.Flags&unix.RTM_F_CLONED != 0 {
 				return true
 			}
 			for _, one := range routes(r, family == netlink.FAMILY_V6) {
-				kept := one.Dst.Bits() == 0 || one.Protocol == unix.RTPROT_KERNEL
-				if count[r.Table]++; kept || count[r.Table] <= maxRoutes {
+				q := quota{one.Table, one.Ifindex}
+				if always := one.Dst.Bits() == 0 || one.Protocol == unix.RTPROT_KERNEL; always || count[q] < maxRoutes {
 					s.Routes = append(s.Routes, one)
+					count[q]++
 				}
 			}
 			return true
 		})
-		if err != nil && !(family == netlink.FAMILY_V6 && errors.Is(err, unix.EAFNOSUPPORT)) {
+		switch {
+		case errors.Is(err, netlink.ErrDumpInterrupted):
+			interrupted = fmt.Errorf("list routes: %w", err)
+		case err != nil && !(family == netlink.FAMILY_V6 && errors.Is(err, unix.EAFNOSUPPORT)):
 			return fmt.Errorf("list routes: %w", err)
 		}
 	}
 	slices.SortFunc(s.Routes, compareRoutes)
-	return nil
+	return interrupted
 }
+
+// quota is what maxRoutes holds for.
+type quota struct{ table, ifindex int }
 
 // routes restates one kernel route, one for each of its next hops.
 func routes(r netlink.Route, is6 bool) []Route {

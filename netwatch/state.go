@@ -16,6 +16,9 @@ type State struct {
 	Addresses []Address
 	Routes    []Route
 	Rules     []Rule
+	// Firewall is the generation of the nftables ruleset: it changes whenever
+	// anybody commits a change. 0 where the kernel has no nftables.
+	Firewall uint32
 }
 
 // Link is one network interface.
@@ -40,8 +43,10 @@ type Address struct {
 	Deprecated bool         // RFC 4862 5.5.4
 	Tentative  bool         // tentative or DAD failed: not usable
 	Temporary  bool         // RFC 8981
-	Valid      time.Duration
-	Preferred  time.Duration
+	// Lifetimes are upper bounds in steps of an hour, so that a state does not
+	// differ from the last one by the passing of time alone; or Forever.
+	Valid     time.Duration
+	Preferred time.Duration // 0 when Deprecated by age
 }
 
 // RouteType is the kernel's route type as far as it matters here.

@@ -15,9 +15,11 @@ const Protocol = 64
 
 // SyncRoutes makes the routes of the tables that owned accepts what want says:
 // it adds what is missing before it deletes what is too much, and touches no
-// route of another protocol. have is a state just read. Routes the kernel
-// refuses (a family that is switched off, a link that has just gone) are
-// reported together; the others are in place all the same.
+// route of another protocol. Of several wanted routes with the same table,
+// destination and metric the first counts. have is a state just read; an older
+// one does no harm, the next makes it good. Routes the kernel refuses are
+// reported together, the others are in place all the same; a link or a family
+// that is off is no error, its return brings a new state.
 func SyncRoutes(have, want []Route, owned func(table int) bool) error {
 	var errs []error
 	present := make(map[Route]bool, len(have))
@@ -26,21 +28,23 @@ func SyncRoutes(have, want []Route, owned func(table int) bool) error {
 			present[r.key()] = true
 		}
 	}
-	wanted := make(map[slot]bool, len(want))
-	keep := make(map[Route]bool, len(want))
+	wanted := make(map[slot]Route, len(want))
 	for _, r := range want {
 		r.Protocol = Protocol
-		keep[r.key()], wanted[r.slot()] = true, true
+		if _, taken := wanted[r.slot()]; taken {
+			continue
+		}
+		wanted[r.slot()] = r.key()
 		if present[r.key()] {
 			continue
 		}
-		if err := netlink.RouteReplace(r.netlink()); err != nil {
+		if err := netlink.RouteReplace(r.netlink()); err != nil && !off(err) {
 			errs = append(errs, fmt.Errorf("add route %s: %w", r, err))
 		}
 	}
 	for r := range present {
-		if keep[r] || wanted[r.slot()] && r.Type == Unicast && !r.Dst.Addr().Is6() {
-			continue // still wanted, or replaced in its place
+		if w, ok := wanted[r.slot()]; ok && (w == r || r.removedBy(w)) {
+			continue
 		}
 		if err := netlink.RouteDel(r.netlink()); err != nil && !gone(err) {
 			errs = append(errs, fmt.Errorf("remove route %s: %w", r, err))
@@ -49,22 +53,34 @@ func SyncRoutes(have, want []Route, owned func(table int) bool) error {
 	return errors.Join(errs...)
 }
 
-// SyncRules makes the rules of the priorities that owned accepts what want says.
+// removedBy reports whether deleting r could only hurt now that w has been put
+// in its slot: IPv4 keeps one route per slot, and IPv6 takes a deletion to mean
+// any route with that interface and gateway, or with any where none is named.
+func (r Route) removedBy(w Route) bool {
+	if r.Dst.Addr().Is4() {
+		return true
+	}
+	return (r.Ifindex == 0 || r.Ifindex == w.Ifindex) && (!r.Gateway.IsValid() || r.Gateway == w.Gateway)
+}
+
+// SyncRules makes the rules of ours at the priorities that owned accepts what
+// want says, adding before it removes. Rules of others stay, whatever their
+// priority.
 func SyncRules(have, want []Rule, owned func(priority int) bool) error {
 	var errs []error
 	present := make(map[Rule]int, len(have))
 	for _, r := range have {
-		if owned(r.Priority) {
-			present[r.key()]++
+		if owned(r.Priority) && r.Protocol == Protocol {
+			present[r]++
 		}
 	}
 	for _, r := range want {
 		r.Protocol = Protocol
-		if k := r.key(); present[k] > 0 {
-			present[k]--
+		if present[r] > 0 {
+			present[r]--
 			continue
 		}
-		if err := netlink.RuleAdd(r.netlink()); err != nil && !errors.Is(err, unix.EEXIST) && !(r.Is6 && errors.Is(err, unix.EAFNOSUPPORT)) {
+		if err := netlink.RuleAdd(r.netlink()); err != nil && !errors.Is(err, unix.EEXIST) && !off(err) {
 			errs = append(errs, fmt.Errorf("add rule %d: %w", r.Priority, err))
 		}
 	}
@@ -76,6 +92,13 @@ func SyncRules(have, want []Rule, owned func(priority int) bool) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// off reports whether an addition failed because its link has just gone or gone
+// down, or because its family is switched off there.
+func off(err error) bool {
+	return errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENETDOWN) ||
+		errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EACCES)
 }
 
 // gone reports whether what was to be removed is not there.
@@ -110,7 +133,7 @@ func (r Route) String() string { return r.netlink().String() }
 func (r Route) netlink() *netlink.Route {
 	types := map[RouteType]int{
 		Unicast: unix.RTN_UNICAST, Unreachable: unix.RTN_UNREACHABLE, Prohibit: unix.RTN_PROHIBIT,
-		Blackhole: unix.RTN_BLACKHOLE, Throw: unix.RTN_THROW, Local: unix.RTN_LOCAL,
+		Blackhole: unix.RTN_BLACKHOLE, Throw: unix.RTN_THROW,
 	}
 	out := &netlink.Route{
 		Table: r.Table, Type: types[r.Type], Dst: ipNet(r.Dst), LinkIndex: r.Ifindex,
@@ -143,13 +166,6 @@ func viaFamily(a netip.Addr) int {
 		return unix.AF_INET6
 	}
 	return unix.AF_INET
-}
-
-// key is the rule without who made it: a rule of ours that was made by an
-// earlier version counts.
-func (r Rule) key() Rule {
-	r.Protocol = Protocol
-	return r
 }
 
 func (r Rule) netlink() *netlink.Rule {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +16,12 @@ const (
 	settle  = 20 * time.Millisecond // a burst of notifications is one change
 	refresh = 30 * time.Second      // whether or not anything was heard
 	retry   = time.Second           // after the kernel did not answer
+
+	// Where reading is dear (a full Internet table takes a second or two) it is
+	// done the more seldom: after a notification these many times the last
+	// reading's duration pass, up to a limit.
+	rest    = 4
+	maxRest = 5 * time.Second
 )
 
 // Watcher follows one network namespace: the one of the goroutine's thread when
@@ -26,36 +32,43 @@ type Watcher struct{ log *slog.Logger }
 func New(log *slog.Logger) *Watcher { return &Watcher{log: log} }
 
 // Run delivers the state once at the start and then whenever it has changed,
-// from one goroutine, until ctx ends. deliver may take its time: what changes
-// meanwhile is in the next state.
+// from the goroutine that called it, until ctx ends. deliver may take its time:
+// what changes meanwhile is in the next state.
 func (w *Watcher) Run(ctx context.Context, deliver func(State)) error {
 	wake := make(chan struct{}, 1) // full means: a reading is due already
-	unsubscribe, err := subscribe(wake)
+	unsubscribe, err := w.subscribe(wake)
 	if err != nil {
 		return err
 	}
 	defer unsubscribe()
 	var last *State
 	for {
-		next := refresh
+		began, next := time.Now(), refresh
 		state, err := Read()
+		took := time.Since(began)
 		switch {
 		case err != nil:
 			w.log.Warn("the kernel's state could not be read", "error", err)
 			next = retry
-		case last == nil || !reflect.DeepEqual(*last, state):
+		case last == nil || !last.Equal(&state):
 			last = &state
 			deliver(state)
 		}
-		if !pause(ctx, wake, next) {
+		if !pause(ctx, wake, next, max(settle, min(rest*took, maxRest))) {
 			return nil
 		}
 	}
 }
 
+// Equal reports whether two states, each as it was read, say the same.
+func (s *State) Equal(o *State) bool {
+	return s.Firewall == o.Firewall && slices.Equal(s.Links, o.Links) && slices.Equal(s.Addresses, o.Addresses) &&
+		slices.Equal(s.Routes, o.Routes) && slices.Equal(s.Rules, o.Rules)
+}
+
 // pause waits for a notification and the rest of its burst, or for the time to
 // read anyway; it returns false when ctx ends.
-func pause(ctx context.Context, wake <-chan struct{}, next time.Duration) bool {
+func pause(ctx context.Context, wake <-chan struct{}, next, burst time.Duration) bool {
 	timer := time.NewTimer(next)
 	defer timer.Stop()
 	select {
@@ -65,33 +78,48 @@ func pause(ctx context.Context, wake <-chan struct{}, next time.Duration) bool {
 		return true
 	case <-wake:
 	}
-	timer.Reset(settle)
+	timer.Reset(burst)
 	select {
 	case <-ctx.Done():
 		return false
 	case <-timer.C:
-		return true
 	}
+	select {
+	case <-wake: // the rest of the burst is in what is read now
+	default:
+	}
+	return true
 }
 
 // subscribe asks the kernel for notifications until the returned function is
-// called. A broken subscription leaves the periodic reading.
-func subscribe(wake chan<- struct{}) (func(), error) {
-	l, err := listen([]uint{
+// called and has joined the listeners.
+func (w *Watcher) subscribe(wake chan<- struct{}) (func(), error) {
+	routing, err := listen(unix.NETLINK_ROUTE,
 		unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE,
-		unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE,
-	})
+		unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE)
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to the kernel's changes: %w", err)
 	}
+	listeners := []*listener{routing}
+	if firewall, err := listen(unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES); err == nil {
+		listeners = append(listeners, firewall)
+	} else {
+		w.log.Debug("nftables cannot be followed", "error", err)
+	}
+	ring := func() {
+		select {
+		case wake <- struct{}{}:
+		default: // a reading is due already
+		}
+	}
 	var hearing sync.WaitGroup
-	hearing.Go(func() {
-		l.hear(func() {
-			select {
-			case wake <- struct{}{}:
-			default: // a reading is due already
-			}
-		})
-	})
-	return func() { l.close(); hearing.Wait() }, nil
+	for _, l := range listeners {
+		hearing.Go(func() { l.hear(ring) })
+	}
+	return func() {
+		for _, l := range listeners {
+			l.close()
+		}
+		hearing.Wait()
+	}, nil
 }

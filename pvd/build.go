@@ -1,178 +1,221 @@
 package pvd
 
 import (
-	"net/netip"
 	"time"
 
 	"mifvif/netwatch"
 )
 
-// forgetAfter is how long a domain whose interface has left is still shown.
-const forgetAfter = 10 * time.Minute
+// How long, and how many of them, domains that are lost are still shown.
+const (
+	forgetAfter = 10 * time.Minute
+	maxLost     = 64
+)
 
-// Builder turns states of the kernel into Sets. It remembers what a name's slot,
-// attachment and last next hops were. One goroutine uses it.
+// Builder turns states of the kernel into Sets. It remembers what a domain's
+// slot, attachment and last next hops were. One goroutine uses it.
 type Builder struct {
 	discovery Discovery
-	now       func() time.Time
-	known     map[string]*memory // by domain name
+	known     map[string]*memory // by identity
 	slots     slots
-	attached  uint64
+	attached  uint64 // the last attachment generation given
 }
 
-// memory is what outlives one Set.
+// memory is what of a domain outlives one Set.
 type memory struct {
 	slot     uint16
 	attached uint64
-	up       bool
-	lost     time.Time // since when the domain has been down
-	last     *Domain
-	hops     []remembered
+	lost     time.Time // since when the domain has not been online
+	last     *Domain   // as it was in the last Set, nil before the first
+	hops     [2]hopMemory
 }
 
 // NewBuilder returns a Builder that knows no domain yet.
 func NewBuilder(d Discovery) *Builder {
-	return &Builder{discovery: d, now: time.Now, known: make(map[string]*memory)}
+	return &Builder{discovery: d, known: make(map[string]*memory)}
 }
 
-// Configure replaces what is ignored and declared; the next Build follows it.
+// Configure replaces what is ignored and declared; the next Build follows it. A
+// domain that only gets another name stays the instance it was.
 func (b *Builder) Configure(d Discovery) { b.discovery = d }
 
+// identity is what makes a domain the same one in two states: the interface, as
+// long as each interface is one domain with both families (RFC 7556 2.3). Ids of
+// explicit domains and next hops that are domains of their own go in here.
+func identity(ifname string) string { return ifname }
+
 // Build returns the domains of st. Domains that did not change are the same
-// pointers as in the last Set.
+// pointers as in the last Set. Domains that were lost stay in it, offline and
+// without addresses, until they are forgotten; Deadline says when that is.
 func (b *Builder) Build(st netwatch.State, hints Hints) *Set {
-	view := newView(st)
+	b.forget()
+	kernel := newView(st)
 	seen := make(map[string]bool)
+	built := make(map[*Domain]string) // with identities
 	var domains []*Domain
+	keep := func(id string, d *Domain) {
+		seen[id], built[d] = true, id
+		domains = append(domains, d)
+	}
 	for _, link := range st.Links {
-		if link.Loopback || b.discovery.ignored(link.Name) {
-			continue
-		}
-		if d := b.domain(link, view); d != nil {
-			seen[d.Name] = true
-			domains = append(domains, d)
+		id := identity(link.Name)
+		switch {
+		case link.Loopback || b.discovery.ignored(link.Name):
+			b.drop(id)
+		default:
+			if d := b.present(id, link, kernel); d != nil {
+				keep(id, d)
+			}
 		}
 	}
-	domains = append(domains, b.absent(seen)...)
-	for i, d := range domains {
-		if d.State == Online {
-			addResolvers(d, domains, hints)
-		}
-		domains[i] = b.settle(d)
+	b.absent(seen, keep)
+	for _, d := range domains {
+		addResolvers(d, domains, hints)
 	}
-	return NewSet(domains)
+	settled := domains[:0]
+	for _, d := range domains {
+		if d := b.settle(built[d], d); d != nil {
+			settled = append(settled, d)
+		}
+	}
+	return NewSet(settled)
 }
 
-// domain returns the domain of a link as it stands, nil if it makes none.
-func (b *Builder) domain(link netwatch.Link, v *view) *Domain {
-	decl := b.discovery.declared(link.Name)
+// present returns the domain of a link as it stands, nil if it makes none.
+func (b *Builder) present(id string, link netwatch.Link, kernel *view) *Domain {
+	decl, m := b.discovery.declared(link.Name), b.recallable(id, link)
 	d := &Domain{
-		Name: link.Name, Interface: link.Name, Ifindex: link.Index, P2P: link.PointToPoint,
+		Name: b.discovery.nameOf(link), Interface: link.Name, Ifindex: link.Index, P2P: link.PointToPoint,
 		MTU: link.MTU, Weight: 1, Connectivity: Unknown,
 	}
-	if decl != nil {
-		d.Name = decl.Name
-	}
-	m := b.known[d.Name]
 	up := link.Up && link.Carrier
 	if up {
-		v.fill(d)
-		d.recall(m)
-		declare(d, decl)
-		d.Internet = internet(d, decl)
+		kernel.fill(d)
+		m.recall(d)
+	} else {
+		m.linkLost()
 	}
-	switch {
-	case m == nil && !b.uplink(d, decl, up):
+	decl.lay(d)
+	judge(d, link, decl)
+	if d.State != Online && decl == nil && m.last == nil {
 		return nil
-	case !up:
-		d.State, d.Reason = Offline, "the link is down"
-	case len(d.Addresses) == 0:
-		d.State, d.Reason = Offline, "no address"
-	case !d.HasNextHop(false) && !d.HasNextHop(true):
-		d.State, d.Reason = Offline, "no next hop"
-	default:
-		d.State, d.Reason, d.Connectivity = Online, "link, address and next hop are there", Unknown
 	}
+	if !up {
+		d.Internet = d.Internet || decl == nil && m.last != nil && m.last.Internet
+	}
+	b.known[id] = m
 	return d
 }
 
-// uplink reports whether a link that was none before is one now: it has an
-// address and leads somewhere, or the configuration says it is one.
-func (b *Builder) uplink(d *Domain, decl *Declaration, up bool) bool {
-	if decl != nil {
-		return true
+// recallable returns the memory of a domain, a new one if there is none. The
+// next hops of an interface that was made anew are not those of the old one.
+func (b *Builder) recallable(id string, link netwatch.Link) *memory {
+	m := b.known[id]
+	if m == nil {
+		return &memory{}
 	}
-	if !up || len(d.Addresses) == 0 {
-		return false
+	if m.last != nil && m.last.Ifindex != link.Index {
+		m.hops = [2]hopMemory{}
 	}
-	return len(d.NextHops) > 0 || d.P2P && (d.Internet || len(d.Routes) > 0)
+	return m
 }
 
-// absent returns domains whose interface is gone: declared ones always, others
-// for a while.
-func (b *Builder) absent(seen map[string]bool) []*Domain {
-	var out []*Domain
+// judge says whether the domain can be used, and if not why.
+func judge(d *Domain, link netwatch.Link, decl *Declaration) {
+	d.State = Offline
+	switch {
+	case !link.Up:
+		d.Reason = "the link is down"
+	case !link.Carrier:
+		d.Reason = "the link has no carrier"
+	case len(d.Addresses) == 0 && decl != nil && len(decl.Addresses) > 0:
+		d.Reason = "none of its declared addresses is on the interface"
+	case len(d.Addresses) == 0:
+		d.Reason = "no usable address"
+	case !leads(d, decl):
+		d.Reason = "no next hop"
+	default:
+		d.State, d.Reason = Online, "link, address and next hop are there"
+	}
+}
+
+// leads reports whether an address leads anywhere: by a next hop, by routes of a
+// point-to-point link (a VPN without default route), or, where the configuration
+// declares the domain, by any route or to its neighbours.
+func leads(d *Domain, decl *Declaration) bool {
+	if decl != nil {
+		return d.HasSource(false) && d.HasNextHop(false) || d.HasSource(true) && d.HasNextHop(true)
+	}
+	return len(d.NextHops) > 0 || d.P2P && len(d.Routes) > 0
+}
+
+// absent hands over the domains whose interface is not there: declared ones
+// always, others until they are forgotten.
+func (b *Builder) absent(seen map[string]bool, keep func(string, *Domain)) {
 	for i := range b.discovery.Declarations {
 		decl := &b.discovery.Declarations[i]
-		if !seen[decl.Name] {
-			seen[decl.Name] = true
-			d := &Domain{Name: decl.Name, Interface: decl.Interface, Weight: 1}
-			declare(d, decl)
-			out = append(out, gone(d))
+		id, reason := identity(decl.ifname()), "the interface is gone"
+		if seen[id] {
+			if b.discovery.declared(decl.ifname()) == decl {
+				continue
+			}
+			id, reason = id+"@"+decl.Name, "its interface is another domain's"
 		}
+		if b.known[id] == nil {
+			b.known[id] = &memory{}
+		}
+		d := &Domain{Name: decl.Name, Interface: decl.Interface, Weight: 1}
+		decl.lay(d)
+		keep(id, gone(d, reason))
 	}
-	for name, m := range b.known {
-		if seen[name] || m.last == nil {
+	for id, m := range b.known {
+		if seen[id] {
 			continue
 		}
-		if !m.up && b.now().Sub(m.lost) > forgetAfter {
-			b.slots.release(m.slot)
-			delete(b.known, name)
+		if m.last == nil || m.attached == 0 {
+			b.drop(id)
 			continue
 		}
-		out = append(out, gone(&Domain{Name: name, Interface: m.last.Interface, Weight: m.last.Weight}))
+		m.hops = [2]hopMemory{}
+		keep(id, gone(&Domain{
+			Name: m.last.Name, Interface: m.last.Interface, Weight: m.last.Weight, Internet: m.last.Internet,
+		}, "the interface is gone"))
 	}
-	return out
 }
 
-func gone(d *Domain) *Domain {
-	d.State, d.Reason, d.Connectivity = Offline, "the interface is gone", Unknown
+func gone(d *Domain, reason string) *Domain {
+	d.State, d.Reason, d.Connectivity, d.Addresses, d.NextHops = Offline, reason, Unknown, nil, nil
 	return d
 }
 
-// settle gives d its slot and attachment and notes it for the next time.
-func (b *Builder) settle(d *Domain) *Domain {
-	m := b.known[d.Name]
-	if m == nil {
+// settle gives d its slot and attachment and notes it for the next time. It
+// returns nil when no slot is left.
+func (b *Builder) settle(id string, d *Domain) *Domain {
+	m := b.known[id]
+	if m.last == nil {
 		slot, ok := b.slots.take()
 		if !ok {
-			d.State, d.Reason = Disabled, "more domains than mifvif keeps tables for"
-			return d
+			delete(b.known, id)
+			return nil
 		}
-		m = &memory{slot: slot, lost: b.now()}
-		b.known[d.Name] = m
+		m.slot, m.lost = slot, time.Now()
 	}
-	up := d.State == Online
-	if up && (!m.up || m.last != nil && reattached(m.last, d)) {
+	if d.Alive() && (m.last == nil || !m.last.Alive() || reattached(m.last, d)) {
 		b.attached++
 		m.attached = b.attached
 	}
-	if m.up && !up {
-		m.lost = b.now()
+	if d.State == Offline && m.last != nil && m.last.State != Offline {
+		m.lost = time.Now()
 	}
 	d.Slot, d.Attached = m.slot, m.attached
-	m.remember(d, up)
-	m.up = up
-	if m.last != nil && Equal(m.last, d) {
-		return m.last
+	if m.last == nil || !Equal(m.last, d) {
+		m.last = d
 	}
-	m.last = d
-	return d
+	return m.last
 }
 
-// reattached reports whether the domain lost all it stood on between two
-// states although neither showed it down: another interface, or no address in
-// common.
+// reattached reports whether the domain lost all it stood on between two states
+// although neither showed it down: another interface, or no address in common.
 func reattached(old, now *Domain) bool {
 	if old.Ifindex != now.Ifindex {
 		return true
@@ -183,53 +226,4 @@ func reattached(old, now *Domain) bool {
 		}
 	}
 	return true
-}
-
-// internet reports whether the domain leads to the Internet: what the
-// configuration says, else whether it has a default route.
-func internet(d *Domain, decl *Declaration) bool {
-	if decl != nil && decl.Internet != nil {
-		return *decl.Internet
-	}
-	return len(d.NextHops) > 0
-}
-
-// declare lays what the configuration says over what was discovered.
-func declare(d *Domain, decl *Declaration) {
-	if decl == nil {
-		return
-	}
-	if len(decl.Addresses) > 0 {
-		d.Addresses = only(d.Addresses, decl.Addresses)
-	}
-	if len(decl.NextHops) > 0 {
-		d.NextHops = nil
-		for _, hop := range decl.NextHops {
-			d.NextHops = append(d.NextHops, NextHop{Addr: hop, Is6: hop.Is6(), Origin: FromConfig})
-		}
-	}
-	d.Prefixes, d.Zones, d.Search = decl.Prefixes, decl.Zones, decl.Search
-	for _, s := range decl.Servers {
-		d.Resolvers = append(d.Resolvers, Resolver{Addr: s, Origin: FromConfig})
-	}
-	d.Metered = decl.Metered
-	if decl.Trusted != nil {
-		d.Trusted = *decl.Trusted
-	}
-	if decl.Weight > 0 {
-		d.Weight = decl.Weight
-	}
-}
-
-// only keeps the addresses that are wanted.
-func only(have []Address, want []netip.Addr) []Address {
-	var out []Address
-	for _, a := range have {
-		for _, w := range want {
-			if a.Prefix.Addr() == w {
-				out = append(out, a)
-			}
-		}
-	}
-	return out
 }

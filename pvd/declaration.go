@@ -3,13 +3,17 @@ package pvd
 import (
 	"net/netip"
 	"path"
+	"strconv"
+
+	"mifvif/netwatch"
 )
 
 // Declaration is what an entry of `pvds:` says about a domain: it names one
-// that is discovered, adds to it, overrides it, or makes it known at all.
+// that is discovered, adds to it, overrides it, or makes it known at all. A
+// nil Declaration says nothing.
 type Declaration struct {
 	Name      string
-	Interface string
+	Interface string       // empty: the one called Name
 	Addresses []netip.Addr // empty: the interface's
 	NextHops  []netip.Addr // empty: discovered
 	Servers   []netip.AddrPort
@@ -22,44 +26,138 @@ type Declaration struct {
 	Weight    int // 0: 1
 }
 
+// ifname returns the interface the declaration is about.
+func (d *Declaration) ifname() string {
+	if d.Interface == "" {
+		return d.Name
+	}
+	return d.Interface
+}
+
+// lay lays what the configuration says over what was discovered.
+func (d *Declaration) lay(on *Domain) {
+	on.Internet = len(on.NextHops) > 0
+	if d == nil {
+		return
+	}
+	if len(d.Addresses) > 0 {
+		on.Addresses = only(on.Addresses, d.Addresses)
+	}
+	if len(d.NextHops) > 0 {
+		on.NextHops = nil
+		for i, hop := range d.NextHops {
+			on.NextHops = append(on.NextHops, NextHop{Addr: hop, Is6: hop.Is6(), Metric: i, Origin: FromConfig})
+		}
+		on.Internet = true
+	}
+	if d.Internet != nil {
+		on.Internet = *d.Internet
+		d.reach(on)
+	}
+	on.Prefixes, on.Zones, on.Search = d.Prefixes, d.Zones, d.Search
+	for _, s := range d.Servers {
+		on.Resolvers = append(on.Resolvers, Resolver{Addr: s, Origin: FromConfig})
+	}
+	on.Metered, on.Weight = d.Metered, max(d.Weight, 1)
+	if d.Trusted != nil {
+		on.Trusted = *d.Trusted
+	}
+}
+
+// reach follows an explicit word about the Internet: a point-to-point link that
+// leads there needs no next hop to be told, and one that a VPN client routes
+// everything into is an uplink like the others.
+func (d *Declaration) reach(on *Domain) {
+	if !on.Internet {
+		return
+	}
+	for i := range on.NextHops {
+		on.NextHops[i].Overrides = false
+	}
+	for _, is6 := range []bool{false, true} {
+		if on.P2P && on.hasAddress(is6) && !on.hasHop(is6) {
+			on.NextHops = append(on.NextHops, NextHop{Is6: is6, Origin: FromConfig})
+		}
+	}
+}
+
+// only keeps the addresses that are wanted.
+func only(have []Address, want []netip.Addr) []Address {
+	var out []Address
+	for _, a := range have {
+		for _, w := range want {
+			if a.Prefix.Addr() == w {
+				out = append(out, a)
+			}
+		}
+	}
+	return out
+}
+
 // Discovery says what the builder leaves alone.
 type Discovery struct {
 	Ignore []string // patterns of interface names, as of path.Match
 	Own    string   // mif0 itself
-	// Declarations in the order of the configuration.
+	// Declarations in the order of the configuration, names unique.
 	Declarations []Declaration
 }
 
-// ignored reports whether the interface is none of ours, unless it is declared.
-func (d *Discovery) ignored(name string) bool {
-	if name == d.Own {
+// ignored reports whether the interface is none of ours. A declared one is ours
+// whatever the patterns say.
+func (d *Discovery) ignored(ifname string) bool {
+	if ifname == d.Own {
 		return true
 	}
-	if d.declared(name) != nil {
+	if d.declared(ifname) != nil {
 		return false
 	}
 	for _, pattern := range d.Ignore {
-		if ok, err := path.Match(pattern, name); err == nil && ok {
+		if ok, err := path.Match(pattern, ifname); err == nil && ok {
 			return true
 		}
 	}
 	return false
 }
 
-// declared returns the declaration for an interface, or nil.
+// declared returns the first declaration for an interface, or nil.
 func (d *Discovery) declared(ifname string) *Declaration {
 	for i := range d.Declarations {
-		if d.Declarations[i].Interface == ifname {
+		if d.Declarations[i].ifname() == ifname {
 			return &d.Declarations[i]
 		}
 	}
 	return nil
 }
 
+// nameOf returns what the domain of a link is called: as declared, else like its
+// interface, with the number of it where a declared domain has taken that name.
+func (d *Discovery) nameOf(link netwatch.Link) string {
+	if decl := d.declared(link.Name); decl != nil {
+		return decl.Name
+	}
+	for i := range d.Declarations {
+		if d.Declarations[i].Name == link.Name {
+			return link.Name + "#" + strconv.Itoa(link.Index)
+		}
+	}
+	return link.Name
+}
+
+// names reports whether a domain of that identity is declared.
+func (d *Discovery) names(id string) bool {
+	for i := range d.Declarations {
+		decl := &d.Declarations[i]
+		if own := identity(decl.ifname()); id == own || id == own+"@"+decl.Name {
+			return true
+		}
+	}
+	return false
+}
+
 // Hints is what the host's own configuration said about DNS before mifvif took
 // over: the servers of its resolv.conf and those a resolver knows per link.
 type Hints struct {
 	Servers []netip.Addr
-	PerLink map[int][]netip.Addr
+	PerLink map[int][]netip.Addr // by interface index
 	Search  []string
 }

@@ -1,9 +1,49 @@
 package pvd
 
-import "reflect"
+import "slices"
 
-// Equal reports whether two instances say the same in every field.
-func Equal(a, b *Domain) bool { return a == b || a != nil && b != nil && reflect.DeepEqual(*a, *b) }
+// Equal reports whether two instances say the same in every field. An empty list
+// is like none.
+func Equal(a, b *Domain) bool {
+	return a == b || a != nil && b != nil && scalars(a) == scalars(b) &&
+		slices.Equal(a.Addresses, b.Addresses) && listsEqual(a, b)
+}
+
+// unchanged is Equal but for the lifetimes of addresses, which every router
+// advertisement sets anew.
+func unchanged(a, b *Domain) bool {
+	return a == b || scalars(a) == scalars(b) && listsEqual(a, b) &&
+		slices.EqualFunc(a.Addresses, b.Addresses, func(x, y Address) bool {
+			x.Valid, x.Preferred = y.Valid, y.Preferred
+			return x == y
+		})
+}
+
+// values are the fields of a Domain that are no lists.
+type values struct {
+	Name, ID, Interface, Reason string
+	Explicit, P2P               bool
+	Internet, Trusted, Metered  bool
+	Slot                        uint16
+	Attached                    uint64
+	Ifindex, MTU, Weight        int
+	State                       State
+	Connectivity                Connectivity
+}
+
+func scalars(d *Domain) values {
+	return values{
+		Name: d.Name, ID: d.ID, Interface: d.Interface, Reason: d.Reason, Explicit: d.Explicit, P2P: d.P2P,
+		Internet: d.Internet, Trusted: d.Trusted, Metered: d.Metered, Slot: d.Slot, Attached: d.Attached,
+		Ifindex: d.Ifindex, MTU: d.MTU, Weight: d.Weight, State: d.State, Connectivity: d.Connectivity,
+	}
+}
+
+// listsEqual compares the lists other than Addresses.
+func listsEqual(a, b *Domain) bool {
+	return slices.Equal(a.NextHops, b.NextHops) && slices.Equal(a.Routes, b.Routes) && slices.Equal(a.Prefixes, b.Prefixes) &&
+		slices.Equal(a.Resolvers, b.Resolvers) && slices.Equal(a.Zones, b.Zones) && slices.Equal(a.Search, b.Search)
+}
 
 // Event is one change between two Sets, in the contract's words.
 type Event struct {
@@ -12,7 +52,8 @@ type Event struct {
 	Detail string
 }
 
-// Diff returns what changed from old to now, each change once, in order of name.
+// Diff returns what changed from old to now, each change once: first what is no
+// more, then what is, each in order of name.
 func Diff(old, now *Set) []Event {
 	var events []Event
 	for _, d := range old.All() {
@@ -26,9 +67,28 @@ func Diff(old, now *Set) []Event {
 			events = append(events, Event{"pvd.added", d.Name, string(d.State) + ": " + d.Reason})
 		case was.State != d.State:
 			events = append(events, Event{"pvd.state", d.Name, string(was.State) + " -> " + string(d.State) + ": " + d.Reason})
-		case !Equal(was, d):
-			events = append(events, Event{"pvd.changed", d.Name, d.Reason})
+		case !unchanged(was, d):
+			events = append(events, Event{"pvd.changed", d.Name, changed(was, d)})
 		}
 	}
 	return events
+}
+
+// changed says what differs most between two instances of equal state.
+func changed(was, now *Domain) string {
+	switch {
+	case was.Key() != now.Key():
+		return "attached anew"
+	case was.Reason != now.Reason:
+		return now.Reason
+	case !slices.EqualFunc(was.Addresses, now.Addresses, func(a, b Address) bool { return a.Prefix == b.Prefix }):
+		return "other addresses"
+	case !slices.Equal(was.NextHops, now.NextHops):
+		return "other next hops"
+	case !slices.Equal(was.Routes, now.Routes):
+		return "other routes"
+	case !slices.Equal(was.Resolvers, now.Resolvers):
+		return "other resolvers"
+	}
+	return "other properties"
 }

@@ -2,54 +2,72 @@ package pvd
 
 import "net/netip"
 
-// remembered is a next hop the kernel knew, with the on-link prefix it was in.
+// hopMemory is what the kernel may forget of one family: it drops its default
+// routes when a link goes down, and `ip link set dev X up` without a client that
+// restores them leaves the address alone.
+type hopMemory struct {
+	hops []remembered
+	// armed: the link went down since the kernel knew a next hop. A next hop that
+	// vanished while the link was up was removed on purpose.
+	armed bool
+}
+
+// remembered is a next hop with the on-link prefix it was in.
 type remembered struct {
 	hop    NextHop
 	onLink netip.Prefix
 }
 
-// remember keeps what the kernel may forget. While the domain is up its present
-// next hops are the truth, and so is their absence; when the link goes down the
-// kernel drops its routes, and what was known before stays.
-func (m *memory) remember(d *Domain, up bool) {
-	if !up {
-		return
+// linkLost notes that the link was seen down.
+func (m *memory) linkLost() {
+	for f := range m.hops {
+		m.hops[f].armed = len(m.hops[f].hops) > 0
 	}
-	m.hops = m.hops[:0]
-	for _, h := range d.NextHops {
-		if p, ok := d.onLink(h.Addr); ok {
-			m.hops = append(m.hops, remembered{h, p})
+}
+
+// recall gives d, whose link is up, the next hops it had before the link went
+// down, for the families for which the kernel has none now, while the prefix
+// they were in is on the link again. What the kernel knows is the truth and
+// replaces what was remembered.
+func (m *memory) recall(d *Domain) {
+	for f := range m.hops {
+		is6, h := f == 1, &m.hops[f]
+		switch {
+		case d.hasHop(is6):
+			*h = hopMemory{hops: d.rememberable(is6)}
+		case !h.armed:
+			h.hops = nil
+		case d.hasAddress(is6):
+			h.use(d)
 		}
 	}
 }
 
-// recall gives d the next hops that its link had before it went down, for the
-// families that have none now: `ip link set dev X down` and up again, without a
-// client that restores routes, leaves the address but no default route. A hop is
-// used only while the prefix it was in is on the link again.
-func (d *Domain) recall(m *memory) {
-	if m == nil || m.up && !m.recalled(d) {
-		return
-	}
-	for _, r := range m.hops {
-		if d.hasHop(r.hop.Is6) {
-			continue
-		}
+// use adds the remembered next hops to d, or forgets them when d is on another
+// prefix now.
+func (h *hopMemory) use(d *Domain) {
+	used := false
+	for _, r := range h.hops {
 		if p, ok := d.onLink(r.hop.Addr); ok && p == r.onLink {
 			r.hop.Origin = FromMemory
 			d.NextHops = append(d.NextHops, r.hop)
+			used = true
 		}
+	}
+	if !used {
+		*h = hopMemory{}
 	}
 }
 
-// recalled reports whether the domain lives on remembered next hops already.
-func (m *memory) recalled(*Domain) bool {
-	for _, h := range m.last.NextHops {
-		if h.Origin == FromMemory {
-			return true
+// rememberable returns the next hops of the family that lie in a prefix of d's.
+func (d *Domain) rememberable(is6 bool) []remembered {
+	var out []remembered
+	for _, h := range d.NextHops {
+		if p, ok := d.onLink(h.Addr); ok && h.Is6 == is6 {
+			out = append(out, remembered{h, p})
 		}
 	}
-	return false
+	return out
 }
 
 // hasHop reports whether d has a next hop of the family.
@@ -62,12 +80,13 @@ func (d *Domain) hasHop(is6 bool) bool {
 	return false
 }
 
-// onLink returns the prefix of d's addresses that a lies in.
-func (d *Domain) onLink(a netip.Addr) (netip.Prefix, bool) {
+// onLink returns the longest prefix of d's addresses that a lies in.
+func (d *Domain) onLink(a netip.Addr) (longest netip.Prefix, ok bool) {
 	for _, have := range d.Addresses {
-		if p := have.Prefix.Masked(); p.Contains(a) && p.Bits() < a.BitLen() {
-			return p, true
+		p := have.Prefix.Masked()
+		if p.Contains(a) && !p.IsSingleIP() && (!ok || p.Bits() > longest.Bits()) {
+			longest, ok = p, true
 		}
 	}
-	return netip.Prefix{}, false
+	return longest, ok
 }

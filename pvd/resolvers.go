@@ -1,42 +1,60 @@
 package pvd
 
-import "net/netip"
+import (
+	"net/netip"
+	"strconv"
+)
 
 const dnsPort = 53
 
 // addResolvers gives d the resolvers that its own sources did not name: those
 // the host's resolver knows for its link, else those of the host's resolv.conf
-// that can be d's. A server that lies behind one domain is that domain's alone;
-// any other is asked through every domain that leads to the Internet.
+// that can be d's.
 func addResolvers(d *Domain, all []*Domain, hints Hints) {
-	if len(d.Resolvers) > 0 {
+	if len(d.Resolvers) > 0 || d.State == Offline {
 		return
 	}
-	if servers := hints.PerLink[d.Ifindex]; len(servers) > 0 {
-		for _, s := range servers {
-			d.Resolvers = append(d.Resolvers, Resolver{Addr: netip.AddrPortFrom(s, dnsPort), Origin: FromKernel})
+	servers := hints.PerLink[d.Ifindex]
+	if len(servers) == 0 {
+		for _, s := range hints.Servers {
+			if d.mayAsk(s, all) {
+				servers = append(servers, s)
+			}
 		}
-		return
 	}
-	for _, s := range hints.Servers {
-		if s.IsLoopback() || !d.hasAddress(s.Is6()) {
-			continue
-		}
-		owned := false
-		for _, other := range all {
-			owned = owned || other.claims(s)
-		}
-		if d.claims(s) || !owned && d.Internet && d.HasNextHop(s.Is6()) {
-			d.Resolvers = append(d.Resolvers, Resolver{Addr: netip.AddrPortFrom(s, dnsPort), Origin: FromKernel})
-		}
+	for _, s := range servers {
+		d.Resolvers = append(d.Resolvers, Resolver{Addr: netip.AddrPortFrom(s, dnsPort), Origin: FromKernel})
 	}
 	if len(d.Search) == 0 {
 		d.Search = hints.Search
 	}
 }
 
-// claims reports whether a is on d's link or behind one of its routes.
-func (d *Domain) claims(a netip.Addr) bool {
+// mayAsk reports whether a server of the host's resolv.conf can be meant for d.
+// A server that lies behind some domain is that domain's alone (RFC 6418 4.1);
+// any other is asked through every domain that leads to the Internet, a private
+// one only where a private network may be.
+func (d *Domain) mayAsk(server netip.Addr, all []*Domain) bool {
+	if zone := server.Zone(); zone != "" {
+		return zone == d.Interface || zone == strconv.Itoa(d.Ifindex)
+	}
+	if server.IsLoopback() || server.IsUnspecified() || !d.HasSource(server.Is6()) {
+		return false
+	}
+	if d.reaches(server) {
+		return true
+	}
+	for _, other := range all {
+		if other.State != Offline && other.reaches(server) {
+			return false
+		}
+	}
+	return d.Internet && d.HasDefault(server.Is6()) && (!Private(server) || d.Inside(server.Is6()))
+}
+
+// reaches reports whether a is on d's link or behind one of its routes or
+// declared prefixes.
+func (d *Domain) reaches(a netip.Addr) bool {
 	if _, ok := d.onLink(a); ok {
 		return true
 	}

@@ -2,6 +2,7 @@ package pvd
 
 import (
 	"net/netip"
+	"slices"
 
 	"mifvif/netwatch"
 )
@@ -24,7 +25,7 @@ func newView(st netwatch.State) *view {
 		v.addresses[a.Ifindex] = append(v.addresses[a.Ifindex], a)
 	}
 	for _, r := range st.Routes {
-		if r.Table == mainTable && r.Type == netwatch.Unicast {
+		if r.Table == mainTable && r.Type == netwatch.Unicast && !r.LinkDown {
 			v.routes[r.Ifindex] = append(v.routes[r.Ifindex], r)
 		}
 	}
@@ -43,48 +44,96 @@ func (v *view) fill(d *Domain) {
 			Valid: a.Valid, Preferred: a.Preferred, Origin: FromKernel,
 		})
 	}
-	halves := make(map[netip.Addr]int) // gateways of 0/1 and 128/1, as VPN clients set them
+	halves := overriding(v.routes[d.Ifindex])
 	for _, r := range v.routes[d.Ifindex] {
 		switch {
-		case r.LinkDown:
-		case isDefault(r.Dst):
-			d.addHop(NextHop{Addr: r.Gateway, Is6: r.Dst.Addr().Is6(), Metric: r.Metric, Origin: origin(r.Protocol)})
-		case r.Dst.Bits() == 1:
-			if halves[r.Gateway]++; halves[r.Gateway] == 2 {
-				d.addHop(NextHop{Addr: r.Gateway, Is6: r.Dst.Addr().Is6(), Metric: r.Metric, Origin: origin(r.Protocol)})
-			}
-		case r.Protocol == protoKernel || r.Dst.Addr().IsLinkLocalUnicast() || r.Dst.Addr().IsMulticast():
+		case r.Dst.Bits() == 0:
+			d.addHop(nextHop(r))
+		case r.Dst.Bits() == 1 && slices.Contains(halves, gateway{r.Gateway, r.Dst.Addr().Is6()}):
+			h := nextHop(r)
+			h.Overrides = true
+			d.addHop(h)
+		case d.connected(r) || r.Dst.Addr().IsLinkLocalUnicast() || r.Dst.Addr().IsMulticast():
 		case len(d.Routes) < maxRoutes:
-			d.Routes = append(d.Routes, Route{Dst: r.Dst, Via: r.Gateway, Origin: origin(r.Protocol)})
+			d.addRoute(Route{Dst: r.Dst, Via: r.Gateway, Origin: origin(r)})
 		}
 	}
 }
 
-// isDefault reports whether p is 0.0.0.0/0 or ::/0.
-func isDefault(p netip.Prefix) bool { return p.Bits() == 0 }
+// gateway is a next hop with the family of what it leads to.
+type gateway struct {
+	addr netip.Addr
+	is6  bool
+}
 
-// addHop adds a next hop once.
+// overriding returns the gateways of both halves of a family, as VPN clients set
+// them over the host's default routes.
+func overriding(routes []netwatch.Route) []gateway {
+	seen := make(map[gateway][2]bool)
+	var out []gateway
+	for _, r := range routes {
+		if r.Dst.Bits() != 1 {
+			continue
+		}
+		g := gateway{r.Gateway, r.Dst.Addr().Is6()}
+		halves := seen[g]
+		if r.Dst.Addr().IsUnspecified() {
+			halves[0] = true
+		} else {
+			halves[1] = true
+		}
+		seen[g] = halves
+		if halves == [2]bool{true, true} && !slices.Contains(out, g) {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+func nextHop(r netwatch.Route) NextHop {
+	return NextHop{Addr: r.Gateway, Is6: r.Dst.Addr().Is6(), Metric: r.Metric, Origin: origin(r)}
+}
+
+// connected reports whether r is the route to an on-link prefix of d's, which
+// follows from the address.
+func (d *Domain) connected(r netwatch.Route) bool {
+	return !r.Gateway.IsValid() && slices.ContainsFunc(d.Addresses, func(a Address) bool {
+		return a.Prefix.Masked() == r.Dst
+	})
+}
+
+// addHop adds a next hop once; the first has the best metric.
 func (d *Domain) addHop(h NextHop) {
-	for _, have := range d.NextHops {
+	for i, have := range d.NextHops {
 		if have.Addr == h.Addr && have.Is6 == h.Is6 {
+			d.NextHops[i].Overrides = have.Overrides || h.Overrides
 			return
 		}
 	}
 	d.NextHops = append(d.NextHops, h)
 }
 
+// addRoute adds a route; of several to one destination the first has the best
+// metric.
+func (d *Domain) addRoute(r Route) {
+	if n := len(d.Routes); n == 0 || d.Routes[n-1].Dst != r.Dst {
+		d.Routes = append(d.Routes, r)
+	}
+}
+
 // Route protocols of the kernel that tell an origin (rtnetlink(7)).
 const (
-	protoKernel = 2
-	protoRA     = 9
-	protoDHCP   = 16
+	protoRA   = 9
+	protoDHCP = 16
 )
 
-func origin(protocol int) Origin {
-	switch protocol {
-	case protoRA:
+func origin(r netwatch.Route) Origin {
+	switch {
+	case r.Protocol == protoRA:
 		return FromRA
-	case protoDHCP:
+	case r.Protocol == protoDHCP && r.Dst.Addr().Is6():
+		return FromDHCPv6
+	case r.Protocol == protoDHCP:
 		return FromDHCPv4
 	}
 	return FromKernel

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"net/netip"
+	"time"
 
 	"mifvif/pvd"
 )
@@ -32,12 +33,25 @@ const (
 // OnFailure is what becomes of a flow when its domain dies (contract: on_failure).
 type OnFailure uint8
 
-// The words of on_failure.
+// The words of on_failure. A Decision never carries FailInherit.
 const (
-	FailAuto OnFailure = iota // TCP reset, UDP moves where allowed
+	FailInherit OnFailure = iota // what the defaults say, FailAuto if nothing
+	FailAuto                     // TCP reset, UDP moves where allowed
 	FailReset
 	FailMigrate
 	FailHold
+)
+
+// OnRecovery is what becomes of a flow when a better domain is back (contract:
+// on_recovery).
+type OnRecovery uint8
+
+// The words of on_recovery. A Decision never carries RecoverInherit.
+const (
+	RecoverInherit OnRecovery = iota // what the defaults say, RecoverStay if nothing
+	RecoverStay
+	RecoverMoveIdle
+	RecoverReset
 )
 
 // Decision is the outcome for one flow: candidates best first, and the reason.
@@ -48,25 +62,21 @@ type Decision struct {
 	candidates [MaxCandidates]Candidate
 	n          int
 
-	Rule    string // name of the rule that spoke, "" for the defaults
+	Rule    string // name of the strongest rule that spoke, "" for the defaults
 	Actor   string // "user", "admin", "operator" or "default"
-	Reason  string // one phrase for people, e.g. "weighted by site"
+	Reason  string // one phrase for people, e.g. "weighted choice"
 	Refusal Refusal
-	// PerDestination: a rule, zone or binding named the destination, so the
-	// decision holds for this destination only, not for the whole app socket
-	// (RFC 4787 REQ-1 for all others).
+	// PerDestination: a rule, a claim or the scope of private addresses names
+	// the destination, so the decision holds for this destination only, not for
+	// the whole app socket (RFC 4787 REQ-1 for all others). It is always what
+	// Scheduler.Named says of the same flow.
 	PerDestination bool
-	OnFailure      OnFailure
+
+	OnFailure        OnFailure
+	OnRecovery       OnRecovery
+	RecoveryDeadline time.Duration // with RecoverMoveIdle; 0: none
 }
 
 // Candidates returns the domains to try, best first; empty when refused. The
 // slice points into d.
 func (d *Decision) Candidates() []Candidate { return d.candidates[:d.n] }
-
-// add appends a candidate; one beyond MaxCandidates is left out.
-func (d *Decision) add(c Candidate) {
-	if d.n < MaxCandidates {
-		d.candidates[d.n] = c
-		d.n++
-	}
-}

@@ -8,8 +8,8 @@ import (
 // Explanation is a decision with everything that was weighed.
 type Explanation struct {
 	Decision   Decision
-	Candidates []Verdict
-	Rules      []Spoken
+	Candidates []Verdict // every domain there is, in the order of the decision, then as they lost
+	Rules      []Spoken  // every rule that matched first inside its actor, strongest first
 	Conflicts  []Conflict
 }
 
@@ -17,11 +17,31 @@ type Explanation struct {
 // the chosen one) or "lost".
 type Verdict struct{ Domain, Verdict, Reason string }
 
-// Spoken is a rule that matched, with the effect it had.
+// Spoken is a rule that matched, with the effect it had: "require", "forbid",
+// "prefer", "choose" (an algorithm only) or "dropped".
 type Spoken struct{ Name, Actor, Effect string }
 
 // Conflict is a rule that was dropped because a stronger one stood against it.
 type Conflict struct{ Winner, Loser, Reason string }
+
+// Explain makes the decision for f as Pick would, without noting it, and returns
+// all that was weighed. It allocates.
+func (s *Scheduler) Explain(f flow.Flow) Explanation {
+	p := pick{Scheduler: s, snap: s.snapshot.Load(), flow: newSubject(f), trace: new(trace)}
+	p.decide()
+	out := p.trace.out
+	var named []Verdict
+	for i, c := range p.dec.Candidates() {
+		if i == 0 {
+			named = append(named, Verdict{c.Domain.Name, "chosen", p.dec.Reason})
+			continue
+		}
+		named = append(named, Verdict{c.Domain.Name, "next", "tried if the one before does not answer"})
+	}
+	out.Candidates = append(named, out.Candidates...)
+	out.Decision = p.dec
+	return out
+}
 
 // trace collects an Explanation; a nil trace collects nothing.
 type trace struct{ out Explanation }
@@ -32,46 +52,71 @@ func (t *trace) lost(d *pvd.Domain, why string) {
 	}
 }
 
-func (t *trace) spoke(r *Rule) {
+// unusable notes the domains that are no candidates from the start.
+func (t *trace) unusable(p *pick) {
+	if t == nil {
+		return
+	}
+	for i, d := range p.snap.domains {
+		if !p.left.has(i) {
+			t.lost(d, unusable(d, p.flow.family == 1))
+		}
+	}
+}
+
+// unusable says why a domain takes no flows of the family.
+func unusable(d *pvd.Domain, is6 bool) string {
+	switch {
+	case d.State != pvd.Online && d.State != pvd.Degraded && d.Reason != "":
+		return "it is " + string(d.State) + ": " + d.Reason
+	case d.State != pvd.Online && d.State != pvd.Degraded:
+		return "it is " + string(d.State)
+	case !d.HasSource(is6):
+		return "it has no address of this family"
+	}
+	return "it has no next hop of this family"
+}
+
+// narrowed notes the candidates that are not in the part that stays.
+func (t *trace) narrowed(p *pick, in members, why string) {
+	if t == nil {
+		return
+	}
+	out := p.left.without(&in)
+	for i := range out.each() {
+		t.lost(p.snap.domains[i], why)
+	}
+}
+
+// removed notes the candidates that a rule takes away.
+func (t *trace) removed(p *pick, left members, r *rule) {
+	if t == nil {
+		return
+	}
+	out := p.left.without(&left)
+	for i := range out.each() {
+		why := "rule " + quoted(r) + " requires another"
+		if r.forbid.has(i) {
+			why = "rule " + quoted(r) + " forbids it"
+		}
+		t.lost(p.snap.domains[i], why)
+	}
+}
+
+func (t *trace) spoke(r *rule) {
 	if t != nil {
 		t.out.Rules = append(t.out.Rules, Spoken{r.Name, r.Actor.String(), r.effect()})
 	}
 }
 
-func (t *trace) conflict(winner, loser *Rule) {
-	if t != nil {
-		t.out.Conflicts = append(t.out.Conflicts, Conflict{winner.Name, loser.Name, "it would leave no domain"})
+func (t *trace) conflict(winner, loser *rule) {
+	if t == nil {
+		return
 	}
+	t.out.Rules = append(t.out.Rules, Spoken{loser.Name, loser.Actor.String(), "dropped"})
+	t.out.Conflicts = append(t.out.Conflicts, Conflict{
+		winner.Name, loser.Name, "no domain satisfies both, and the " + winner.Actor.String() + "'s rule stands above",
+	})
 }
 
-// effect returns the strongest word of a rule.
-func (r *Rule) effect() string {
-	switch {
-	case len(r.Require) > 0:
-		return "require"
-	case len(r.Forbid) > 0:
-		return "forbid"
-	case len(r.Prefer) > 0:
-		return "prefer"
-	}
-	return "choose"
-}
-
-// Explain makes the decision for f as Pick would, without noting it, and returns
-// all that was weighed. It allocates.
-func (s *Scheduler) Explain(f flow.Flow) Explanation {
-	t := new(trace)
-	p := pick{snap: s.snapshot.Load(), flow: &f, source: s.source, trace: t}
-	s.decide(&p)
-	won := make([]Verdict, 0, p.dec.n)
-	for i, c := range p.dec.Candidates() {
-		v := Verdict{c.Domain.Name, "next", "tried if the one before does not answer"}
-		if i == 0 {
-			v = Verdict{c.Domain.Name, "chosen", p.dec.Reason}
-		}
-		won = append(won, v)
-	}
-	t.out.Candidates = append(won, t.out.Candidates...)
-	t.out.Decision = p.dec
-	return t.out
-}
+func quoted(r *rule) string { return `"` + r.Name + `"` }

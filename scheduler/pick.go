@@ -1,257 +1,241 @@
 package scheduler
 
 import (
-	"net/netip"
-
-	"mifvif/flow"
 	"mifvif/pvd"
 )
 
-// SourceFunc chooses the source address for dst inside d (RFC 6724), or reports
-// that d has none.
-type SourceFunc func(d *pvd.Domain, dst netip.Addr) (netip.Addr, bool)
-
 // Reasons of a decision.
 const (
-	reasonOnly      = "the only usable domain"
-	reasonWeighted  = "weighted choice"
-	reasonSticky    = "kept with earlier flows of the same site"
-	reasonPriority  = "first in order of priority"
-	reasonPrefer    = "preferred by rule"
-	reasonRequire   = "required by rule"
-	reasonScope     = "the destination is behind this domain"
-	reasonNoRoute   = "no usable domain carries this destination"
-	reasonRefused   = "the rules leave no domain"
-	reasonPrivate   = "a private destination that no domain claims"
-	reasonNoDomains = "no domain is usable"
+	reasonOnly       = "the only domain that carries it"
+	reasonWeighted   = "weighted choice"
+	reasonSticky     = "kept with earlier flows of the same affinity"
+	reasonPriority   = "first in order of priority"
+	reasonPrefer     = "preferred by rule"
+	reasonRequire    = "required by rule"
+	reasonScope      = "the destination is behind this domain"
+	reasonOverrides  = "a VPN client routes everything into this domain"
+	reasonUnusable   = "no domain is usable for this family"
+	reasonNoInternet = "no usable domain leads to this destination"
+	reasonOwner      = "the domain that claims the destination is not usable"
+	reasonPrivate    = "a private destination that no usable domain can lead to"
+	reasonNoSource   = "no domain has a source address for the destination"
+	reasonRefused    = "the rule leaves no usable domain"
 )
 
-// pick is one decision under way.
+// pick is one decision under way. It lives on the stack of Pick.
 type pick struct {
-	snap   *snapshot
-	flow   *flow.Flow
-	source SourceFunc
-	rule   *Rule // the strongest rule that spoke
-	dec    Decision
-	trace  *trace // nil unless somebody asks for an explanation
+	*Scheduler
+	snap  *snapshot
+	flow  subject
+	left  members       // candidates still in
+	spoke [actors]*rule // the rule of each actor, without those dropped
+	owned bool          // left are the domains that claim the destination
+	dec   Decision
+	trace *trace // nil unless somebody asks for an explanation
 }
 
-// run goes through the stages.
-func (p *pick) run() {
+// decide goes through the stages of standards D.1: candidates, hard, scope, rank
+// and score.
+func (p *pick) decide() {
 	p.dec.Actor = Default.String()
-	p.dec.OnFailure = p.snap.policy.OnFailure
-	p.candidates()
-	if p.dec.n == 0 {
-		p.refuse(NoRoute, reasonNoDomains)
-		return
-	}
-	p.rules()
-	if p.dec.n == 0 {
-		if p.dec.Refusal == NotRefused {
-			p.refuse(Prohibited, reasonRefused)
-		}
-		return
-	}
-	p.scope()
-	if p.dec.n == 0 && p.dec.Refusal == NotRefused {
-		p.refuse(NoRoute, reasonNoRoute)
+	p.dec.PerDestination = p.snap.named(&p.flow)
+	if p.candidates() && p.hard() && p.scope() {
+		p.order()
 	}
 }
 
-// refuse ends the decision without candidates.
-func (p *pick) refuse(why Refusal, reason string) {
+// refuse ends the decision without candidates; it returns false so that the
+// stages end too.
+func (p *pick) refuse(why Refusal, reason string) bool {
 	p.dec.n, p.dec.Refusal, p.dec.Reason = 0, why, reason
+	return false
 }
 
-// candidates are the attached, usable domains with a source for the destination.
-func (p *pick) candidates() {
-	is6 := p.flow.Is6()
-	for _, d := range p.snap.set.All() {
-		switch src, ok := p.source(d, p.flow.Dst.Addr()); {
-		case !d.Usable(is6):
-			p.trace.lost(d, unusable(d, is6))
-		case !ok:
-			p.trace.lost(d, "it has no source address for the destination")
-		default:
-			p.dec.add(Candidate{Domain: d, Source: src})
-		}
+// refuseUnless ends the decision where a stage left nothing: prohibited if a
+// rule took away domains that would have served, else without route.
+func (p *pick) refuseUnless(serving members, reason string) bool {
+	serving = serving.and(&p.snap.usable[p.flow.family])
+	if !serving.empty() {
+		return p.refuse(Prohibited, reasonRefused)
 	}
+	return p.refuse(NoRoute, reason)
 }
 
-// unusable says why a domain takes no flows of the family.
-func unusable(d *pvd.Domain, is6 bool) string {
-	switch {
-	case d.State != pvd.Online && d.State != pvd.Degraded:
-		return "it is " + string(d.State)
-	case !d.HasSource(is6):
-		return "it has no address of this family"
+// candidates are the domains that take new flows of the family.
+func (p *pick) candidates() bool {
+	p.left = p.snap.usable[p.flow.family]
+	p.trace.unusable(p)
+	if p.left.empty() {
+		return p.refuse(NoRoute, reasonUnusable)
 	}
-	return "it has no next hop of this family"
+	return true
 }
 
-// rules is the hard stage, actor by actor. A lower actor only removes more; a
-// rule that would empty what a higher actor left is dropped (standards D.1).
-func (p *pick) rules() {
-	for actor := Locked; actor < Default; actor++ {
-		r := p.speaks(actor)
+// hard applies what rules require and forbid, actor by actor: a lower actor only
+// removes more.
+func (p *pick) hard() bool {
+	for actor := range actors {
+		r := p.snap.speaks(actor, &p.flow)
 		if r == nil {
 			continue
 		}
-		p.trace.spoke(r)
-		if p.rule == nil {
-			p.adopt(r)
+		left := p.left.without(&r.forbid)
+		if len(r.Require) > 0 {
+			left = left.and(&r.require)
 		}
-		p.apply(r)
-		if p.dec.n == 0 {
-			return
+		if left.empty() {
+			if winner := p.contradicted(r); winner != nil {
+				p.trace.conflict(winner, r)
+				continue
+			}
+		}
+		p.adopt(r)
+		p.trace.spoke(r)
+		p.trace.removed(p, left, r)
+		if p.left = left; left.empty() {
+			p.dec.Rule, p.dec.Actor = r.Name, r.Actor.String()
+			return p.refuse(Prohibited, reasonRefused)
 		}
 	}
+	return true
 }
 
-// speaks returns the first rule of an actor that matches, or nil.
-func (p *pick) speaks(actor Actor) *Rule {
-	for i := range p.snap.policy.Rules {
-		if r := &p.snap.policy.Rules[i]; r.Actor == actor && r.Match.matches(p.flow) {
+// adopt notes that r speaks. The decision carries the name of the strongest rule.
+func (p *pick) adopt(r *rule) {
+	if p.strongest() == nil {
+		p.dec.Rule, p.dec.Actor = r.Name, r.Actor.String()
+	}
+	p.spoke[min(r.Actor, Default)] = r
+}
+
+// strongest returns the rule of the highest actor that spoke, or nil.
+func (p *pick) strongest() *rule {
+	for _, r := range p.spoke {
+		if r != nil {
 			return r
 		}
 	}
 	return nil
 }
 
-// adopt makes r the rule the decision is attributed to.
-func (p *pick) adopt(r *Rule) {
-	p.rule = r
-	p.dec.Rule, p.dec.Actor = r.Name, r.Actor.String()
-	if r.OnFailure != FailAuto {
-		p.dec.OnFailure = r.OnFailure
-	}
-	if r.Match.namesDestination() {
-		p.dec.PerDestination = true
-	}
-}
-
-// apply removes what r does not allow.
-func (p *pick) apply(r *Rule) {
-	kept := 0
-	for i := range p.dec.n {
-		c := p.dec.candidates[i]
-		switch {
-		case index(r.Forbid, c.Domain.Name) >= 0:
-			p.trace.lost(c.Domain, "forbidden by rule "+quoted(p.trace, r))
-		case len(r.Require) > 0 && index(r.Require, c.Domain.Name) < 0:
-			p.trace.lost(c.Domain, "rule "+quoted(p.trace, r)+" requires another")
-		default:
-			p.dec.candidates[kept] = c
-			kept++
-		}
-	}
-	if kept == 0 && p.rule != r {
-		p.trace.conflict(p.rule, r)
-		return
-	}
-	p.dec.n = kept
-}
-
-// quoted names a rule where an explanation is wanted; it does not allocate on
-// the way of a flow.
-func quoted(t *trace, r *Rule) string {
-	if t == nil {
-		return ""
-	}
-	return `"` + r.Name + `"`
-}
-
-// index returns where name stands in list, or -1.
-func index(list []string, name string) int {
-	for i, have := range list {
-		if have == name {
-			return i
-		}
-	}
-	return -1
-}
-
-// scope keeps the domains that claim the destination where there are any, and
-// of the others those that lead to the Internet (or were required by name).
-func (p *pick) scope() {
-	dst := p.flow.Dst.Addr()
-	owners := p.snap.owners(dst)
-	if len(owners) > 0 {
-		p.dec.PerDestination = true
-	}
-	if p.keep("another domain claims the destination", func(d *pvd.Domain) bool { return owns(owners, d) }) {
-		p.dec.Reason = reasonScope
-		return
-	}
-	if len(owners) > 0 && !p.required() {
-		p.refuse(NoRoute, reasonNoRoute)
-		return
-	}
-	required := p.required()
-	if !p.keep("it does not lead to the Internet", func(d *pvd.Domain) bool { return d.Internet || required }) {
-		p.refuse(NoRoute, reasonNoRoute)
-		return
-	}
-	if private(dst) && !p.keep("it cannot lead to a private destination", plausible(dst)) {
-		p.refuse(NoRoute, reasonPrivate)
-	}
-}
-
-// required reports whether the rule that spoke names the domains itself.
-func (p *pick) required() bool { return p.rule != nil && len(p.rule.Require) > 0 }
-
-// keep drops the candidates that want denies, unless none would be left; it
-// reports whether any is wanted.
-func (p *pick) keep(why string, want func(*pvd.Domain) bool) bool {
-	wanted := 0
-	for i := range p.dec.n {
-		if want(p.dec.candidates[i].Domain) {
-			wanted++
-		}
-	}
-	if wanted == 0 {
-		return false
-	}
-	kept := 0
-	for i := range p.dec.n {
-		c := p.dec.candidates[i]
-		if !want(c.Domain) {
-			p.trace.lost(c.Domain, why)
+// contradicted returns the higher rule that r cannot be reconciled with: no
+// domain there is or may be would satisfy both. Such a lower rule is dropped. A
+// rule that is only unlucky, because the domains it leaves are away, is not: it
+// would let flows out that it wants refused.
+func (p *pick) contradicted(r *rule) *rule {
+	var winner *rule
+	for _, higher := range p.spoke {
+		if higher == nil || !higher.hard() {
 			continue
 		}
-		p.dec.candidates[kept] = c
-		kept++
+		if winner == nil {
+			winner = higher
+		}
+		for _, name := range higher.Require {
+			if p.allowedWith(r, name) {
+				return nil
+			}
+		}
 	}
-	p.dec.n = kept
+	for _, name := range r.Require {
+		if p.allowedWith(r, name) {
+			return nil
+		}
+	}
+	for _, d := range p.snap.domains {
+		if p.allowedWith(r, d.Name) {
+			return nil
+		}
+	}
+	return winner
+}
+
+// allowedWith reports whether r and all rules that spoke allow a domain.
+func (p *pick) allowedWith(r *rule, name string) bool {
+	for _, higher := range p.spoke {
+		if higher != nil && !higher.allows(name) {
+			return false
+		}
+	}
+	return r.allows(name)
+}
+
+// scope keeps the domains that claim the destination where there are any. A
+// domain without Internet survives only so, or because a rule requires it.
+func (p *pick) scope() bool {
+	if owners, ok := p.snap.claims.Lookup(p.flow.dst); ok {
+		if in := p.left.and(owners); !in.empty() {
+			p.narrow(in, "another domain claims the destination")
+			p.owned = true
+			return true
+		}
+		if !p.required() {
+			return p.refuseUnless(*owners, reasonOwner)
+		}
+	}
+	return p.required() || p.public() && p.private() && p.overridden()
+}
+
+// public keeps the domains that lead to destinations nobody claims.
+func (p *pick) public() bool {
+	general := p.snap.general[p.flow.family]
+	if p.narrow(p.left.and(&general), "it does not lead to the Internet"); p.left.empty() {
+		return p.refuseUnless(general, reasonNoInternet)
+	}
 	return true
 }
 
-func owns(owners []*pvd.Domain, d *pvd.Domain) bool {
-	for _, o := range owners {
-		if o == d {
+// private keeps, for a private destination that nobody claims, the domains in
+// which it may exist: those with private addresses of their own, as behind a
+// home's or a company's router. A domain with public addresses only has nothing
+// private behind its router: the packet would leak (standards D.6).
+func (p *pick) private() bool {
+	if !pvd.Private(p.flow.dst) {
+		return true
+	}
+	general := p.snap.general[p.flow.family]
+	serving := general.and(&p.snap.inside[p.flow.family])
+	if p.narrow(p.left.and(&serving), "no private network can be behind its public address"); p.left.empty() {
+		return p.refuseUnless(serving, reasonPrivate)
+	}
+	return true
+}
+
+// overridden keeps the domain that a VPN client routes everything into, as the
+// kernel would, unless a rule prefers otherwise.
+func (p *pick) overridden() bool {
+	in := p.left.and(&p.snap.overrides[p.flow.family])
+	if in.empty() || p.preferred() {
+		return true
+	}
+	if in != p.left {
+		p.dec.Reason = reasonOverrides
+		p.narrow(in, "a VPN client routes everything into another domain")
+	}
+	return true
+}
+
+// required reports whether a rule named the domains that are left.
+func (p *pick) required() bool {
+	for _, r := range p.spoke {
+		if r != nil && len(r.Require) > 0 {
 			return true
 		}
 	}
 	return false
 }
 
-// private reports whether a means something only inside some network (RFC 1918,
-// RFC 4193, RFC 6598).
-func private(a netip.Addr) bool {
-	return a.IsPrivate() || netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64}), 10).Contains(a)
+func (p *pick) preferred() bool {
+	for _, r := range p.spoke {
+		if r != nil && len(r.Prefer) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
-// plausible accepts domains in which a private destination may exist although
-// none claims it: those whose own addresses of the family are private too. A
-// domain with public addresses has nothing private behind its router, so the
-// packet would only leak (standards D.6).
-func plausible(dst netip.Addr) func(*pvd.Domain) bool {
-	return func(d *pvd.Domain) bool {
-		for _, a := range d.Addresses {
-			if a.Prefix.Addr().Is6() == dst.Is6() && private(a.Prefix.Addr()) {
-				return true
-			}
-		}
-		return d.P2P
-	}
+// narrow replaces what is left by a part of it.
+func (p *pick) narrow(in members, why string) {
+	p.trace.narrowed(p, in, why)
+	p.left = in
 }

@@ -2,6 +2,8 @@ package scheduler
 
 import (
 	"net/netip"
+	"slices"
+	"time"
 
 	"mifvif/flow"
 )
@@ -16,11 +18,20 @@ const (
 	Admin
 	Operator
 	Default
+	actors // how many there are
 )
 
 // String returns the word of the JSON key "actor".
 func (a Actor) String() string {
-	return [...]string{"admin", "user", "admin", "operator", "default"}[a]
+	switch a {
+	case Locked, Admin:
+		return "admin"
+	case User:
+		return "user"
+	case Operator:
+		return "operator"
+	}
+	return "default"
 }
 
 // Algorithm breaks ties between domains of equal rank.
@@ -28,9 +39,9 @@ type Algorithm uint8
 
 // The algorithms there are.
 const (
-	Inherit  Algorithm = iota // what the defaults say
+	Inherit  Algorithm = iota // what the defaults say, Weighted if nothing
 	Weighted                  // in proportion to weights, sticky by affinity
-	Priority                  // the order of preference, then route metric, then name
+	Priority                  // the declared order, then route metric, then name
 )
 
 // Affinity is which flows are kept together on one domain.
@@ -38,11 +49,11 @@ type Affinity uint8
 
 // The affinities there are.
 const (
-	AffinityInherit Affinity = iota
-	AffinityNone             // each flow for itself
-	AffinityDestination
-	AffinitySite // the registrable domain of the name, else the destination
-	AffinitySource
+	AffinityInherit     Affinity = iota // what the defaults say, AffinitySite if nothing
+	AffinityNone                        // each flow for itself
+	AffinityDestination                 // app side and destination address
+	AffinitySite                        // app side and registrable domain of the name, else destination
+	AffinitySource                      // app side
 )
 
 // PortRange is an inclusive range of destination ports.
@@ -55,88 +66,64 @@ type Match struct {
 	Ports    []PortRange
 	Protos   []flow.Proto // ICMP stands for both families
 	DSCP     []uint8
+	// Names are patterns of the name whose answer led to the destination:
+	// "www.example.com" is that name, "*.example.com" every name below it, a *
+	// elsewhere any characters. Flows whose name is not known do not match.
+	Names   []string
+	Ingress []string // LAN interfaces; a flow of the host itself does not match
 }
 
 // Rule is one rule of one actor. Inside an actor the first rule that matches
 // speaks and no other.
 type Rule struct {
-	Name      string
-	Actor     Actor
-	Match     Match
-	Require   []string // only these domains, or refuse
-	Prefer    []string // soft order
-	Forbid    []string
-	Algorithm Algorithm
-	Affinity  Affinity
-	OnFailure OnFailure
+	Name  string
+	Actor Actor
+	Match Match
+
+	Require []string // only these domains, or refuse
+	Prefer  []string // soft order
+	Forbid  []string
+
+	Algorithm        Algorithm
+	Affinity         Affinity
+	OnFailure        OnFailure
+	OnRecovery       OnRecovery
+	RecoveryDeadline time.Duration
 }
 
 // Policy is everything that is decided by rules. It is immutable once published.
+// The zero Policy is the built-in default.
 type Policy struct {
-	Rules     []Rule // in file order
-	Algorithm Algorithm
-	Affinity  Affinity
-	OnFailure OnFailure
+	Rules []Rule // in file order
+
+	// What holds where no rule says otherwise.
+	Algorithm        Algorithm
+	Affinity         Affinity
+	OnFailure        OnFailure
+	OnRecovery       OnRecovery
+	RecoveryDeadline time.Duration
+	// Order is the order of the priority algorithm; domains that it does not
+	// name come after it, by route metric.
+	Order []string
 }
 
-// matches reports whether the rule speaks for f.
-func (m *Match) matches(f *flow.Flow) bool {
-	return contains(m.Dst, f.Dst.Addr()) && contains(m.Src, f.Src.Addr()) &&
-		m.port(f.Dst.Port()) && m.proto(f.Proto) && m.dscp(f.DSCP)
+// hard reports whether the rule may take a candidate away.
+func (r *Rule) hard() bool { return len(r.Require) > 0 || len(r.Forbid) > 0 }
+
+// allows reports whether the hard part of the rule lets a domain of that name be.
+func (r *Rule) allows(name string) bool {
+	return (len(r.Require) == 0 || slices.Contains(r.Require, name)) && !slices.Contains(r.Forbid, name)
 }
 
-// contains reports whether a lies in one of the prefixes, or there are none.
-func contains(prefixes []netip.Prefix, a netip.Addr) bool {
-	if len(prefixes) == 0 {
-		return true
+// effect returns the strongest word of a rule.
+func (r *Rule) effect() string {
+	switch {
+	case len(r.Require) > 0:
+		return "require"
+	case len(r.Forbid) > 0:
+		return "forbid"
+	case len(r.Prefer) > 0:
+		return "prefer"
 	}
-	for _, p := range prefixes {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
+	return "choose"
 }
-
-func (m *Match) port(port uint16) bool {
-	if len(m.Ports) == 0 {
-		return true
-	}
-	for _, r := range m.Ports {
-		if r.First <= port && port <= r.Last {
-			return true
-		}
-	}
-	return false
-}
-
-func (m *Match) proto(p flow.Proto) bool {
-	if len(m.Protos) == 0 {
-		return true
-	}
-	if p == flow.ICMPv6 {
-		p = flow.ICMP
-	}
-	for _, want := range m.Protos {
-		if want == p {
-			return true
-		}
-	}
-	return false
-}
-
-func (m *Match) dscp(code uint8) bool {
-	if len(m.DSCP) == 0 {
-		return true
-	}
-	for _, want := range m.DSCP {
-		if want == code {
-			return true
-		}
-	}
-	return false
-}
-
-// namesDestination reports whether the rule tells destinations apart, so that
-// its decision holds for one destination and not for the whole app socket.
-func (m *Match) namesDestination() bool { return len(m.Dst) > 0 || len(m.Ports) > 0 }

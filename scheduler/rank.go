@@ -2,199 +2,253 @@ package scheduler
 
 import (
 	"cmp"
-	"hash/maphash"
 	"math"
-	"net/netip"
 	"slices"
 	"time"
 
-	"golang.org/x/net/publicsuffix"
-
-	"mifvif/flow"
 	"mifvif/pvd"
 )
 
-// rank puts the candidates in order: by the rule's preference first, ties by
-// the algorithm. sticky is the domain that earlier flows of the same affinity
-// are on, or nil.
-func (p *pick) order(seed maphash.Seed, sticky *pvd.Domain) {
-	list := p.dec.Candidates()
-	if len(list) == 0 {
-		return
-	}
-	alg := p.algorithm()
-	key := p.affinityKey()
-	var score [MaxCandidates]float64
-	for i, c := range list {
-		switch {
-		case alg == Priority:
-			score[i] = -float64(metric(c.Domain, p.flow.Is6()))
-		case c.Domain == sticky:
-			score[i] = math.Inf(1)
-		default:
-			score[i] = weightedScore(seed, key, c.Domain)
-		}
-	}
-	p.sort(list, &score)
-	p.explainOrder(alg, list[0].Domain == sticky && alg == Weighted)
+// standing is where a candidate stands in the order: smaller is better, the
+// first difference decides (standards D.1, rank and score stage).
+type standing struct {
+	prefer   [actors]int // place in each actor's order
+	degraded bool
+	metered  bool    // last unless asked for
+	metric   int     // of the priority algorithm
+	score    float64 // of the weighted algorithm; more is better
+	place    int     // by name
 }
 
-// sort orders list by preference rank, score and name. The lists are short:
-// insertion sort, no allocation, stable.
-func (p *pick) sort(list []Candidate, score *[MaxCandidates]float64) {
-	for i := 1; i < len(list); i++ {
-		for j := i; j > 0 && p.before(list[j], score[j], list[j-1], score[j-1]); j-- {
-			list[j], list[j-1] = list[j-1], list[j]
-			score[j], score[j-1] = score[j-1], score[j]
-		}
-	}
-}
-
-// before reports whether candidate a comes before b.
-func (p *pick) before(a Candidate, scoreA float64, b Candidate, scoreB float64) bool {
+func (a *standing) compare(b *standing) int {
 	return cmp.Or(
-		cmp.Compare(p.preference(a.Domain), p.preference(b.Domain)),
-		cmp.Compare(metered(a.Domain), metered(b.Domain)),
-		cmp.Compare(scoreB, scoreA),
-		cmp.Compare(a.Domain.Name, b.Domain.Name),
-	) < 0
+		slices.Compare(a.prefer[:], b.prefer[:]),
+		compareBool(a.degraded, b.degraded),
+		compareBool(a.metered, b.metered),
+		cmp.Compare(a.metric, b.metric),
+		cmp.Compare(b.score, a.score),
+		cmp.Compare(a.place, b.place),
+	)
 }
 
-// preference returns the rank a rule gives a domain; without one all are equal,
-// except that with the priority algorithm the order of require counts too.
-func (p *pick) preference(d *pvd.Domain) int {
-	if p.rule == nil {
+// compareBool puts false first.
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
 		return 0
-	}
-	if len(p.rule.Prefer) > 0 {
-		if i := index(p.rule.Prefer, d.Name); i >= 0 {
-			return i
-		}
-		return len(p.rule.Prefer)
-	}
-	if p.algorithm() == Priority && len(p.rule.Require) > 0 {
-		return index(p.rule.Require, d.Name)
-	}
-	return 0
-}
-
-// metered domains come last unless asked for.
-func metered(d *pvd.Domain) int {
-	if d.Metered {
+	case a:
 		return 1
 	}
-	return 0
+	return -1
 }
 
-// metric is the lowest kernel metric of the domain's next hops for the family.
-func metric(d *pvd.Domain, is6 bool) int {
-	best := math.MaxInt32
-	for _, n := range d.NextHops {
-		if n.Is6 == is6 {
-			best = min(best, n.Metric)
+// order ranks and scores what is left and names the best candidates.
+func (p *pick) order() {
+	algorithm, key := p.algorithm(), uint64(0)
+	var stuck *pvd.Domain
+	if algorithm == Weighted {
+		key = affinityKey(p.affinity(), p.app(p.flow.src), &p.flow)
+		stuck = p.stuck(key)
+	}
+	var at [MaxCandidates]standing
+	for i := range p.left.each() {
+		d := p.snap.domains[i]
+		src, ok := p.source(d, p.flow.dst)
+		if !ok {
+			p.trace.lost(d, "it has no source address for the destination")
+			continue
+		}
+		s := p.standing(i, d)
+		switch {
+		case algorithm == Priority:
+			s.metric = p.priority(i, d)
+		case d == stuck:
+			s.score = math.Inf(1)
+		default:
+			s.score = draw(key, p.snap.hashes[i], d.Weight)
+		}
+		p.insert(&at, s, Candidate{d, src})
+	}
+	if p.dec.n == 0 {
+		p.refuse(NoRoute, reasonNoSource)
+		return
+	}
+	p.settle(algorithm, key, stuck)
+}
+
+// insert puts c where it belongs; the worst one falls out when there are more
+// than MaxCandidates.
+func (p *pick) insert(at *[MaxCandidates]standing, s standing, c Candidate) {
+	i := p.dec.n
+	for i > 0 && s.compare(&at[i-1]) < 0 {
+		i--
+	}
+	if p.dec.n == MaxCandidates {
+		worst := c
+		if i < MaxCandidates {
+			worst = p.dec.candidates[MaxCandidates-1]
+		}
+		p.trace.lost(worst.Domain, "there are enough better ones")
+	}
+	if i == MaxCandidates {
+		return
+	}
+	p.dec.n = min(p.dec.n+1, MaxCandidates)
+	copy(at[i+1:p.dec.n], at[i:])
+	copy(p.dec.candidates[i+1:p.dec.n], p.dec.candidates[i:])
+	at[i], p.dec.candidates[i] = s, c
+}
+
+// standing returns what is known of a candidate before its score.
+func (p *pick) standing(i int, d *pvd.Domain) standing {
+	s := standing{degraded: d.State == pvd.Degraded, metered: d.Metered, place: i}
+	for actor, r := range p.spoke {
+		if r != nil {
+			s.prefer[actor] = placeIn(r.prefer, i)
+		}
+	}
+	return s
+}
+
+// placeIn returns where place i stands in a list, its length if it does not.
+func placeIn(list []int, i int) int {
+	if at := slices.Index(list, i); at >= 0 {
+		return at
+	}
+	return len(list)
+}
+
+// listed is more than any route metric: it separates the domains that the
+// declared order names from those it does not.
+const listed = math.MinInt
+
+// priority returns a candidate's place under the priority algorithm: in the order
+// of what is required, else in the declared order, after that by the best metric
+// of its next hops.
+func (p *pick) priority(i int, d *pvd.Domain) int {
+	for _, r := range p.spoke {
+		if r != nil && len(r.order) > 0 {
+			return listed + placeIn(r.order, i)
+		}
+	}
+	if at := slices.Index(p.snap.order, i); at >= 0 {
+		return listed + at
+	}
+	best := math.MaxInt
+	for _, h := range d.NextHops {
+		if h.Is6 == (p.flow.family == 1) {
+			best = min(best, h.Metric)
 		}
 	}
 	return best
 }
 
-// weightedScore is the domain's draw for one key (weighted rendezvous hashing):
-// the highest wins, in proportion to weights, and a domain that comes or goes
-// moves only the keys it wins or held.
-func weightedScore(seed maphash.Seed, key affinityKey, d *pvd.Domain) float64 {
-	var h maphash.Hash
-	h.SetSeed(seed)
-	maphash.WriteComparable(&h, key)
-	_, _ = h.WriteString(d.Name)
-	u := (float64(h.Sum64()>>11) + 0.5) / (1 << 53)
-	return -float64(max(d.Weight, 1)) / math.Log(u)
+// draw is a domain's lot for one key (weighted rendezvous hashing): the highest
+// wins, in proportion to weights, and a domain that comes or goes moves only the
+// keys that it wins or held.
+func draw(key, domain uint64, weight int) float64 {
+	u := (float64(finish(key^domain)>>11) + 0.5) / (1 << 53)
+	return -float64(max(weight, 1)) / math.Log(u)
 }
 
+// algorithm returns that of the strongest rule that names one.
 func (p *pick) algorithm() Algorithm {
-	if p.rule != nil && p.rule.Algorithm != Inherit {
-		return p.rule.Algorithm
-	}
-	if p.snap.policy.Algorithm != Inherit {
-		return p.snap.policy.Algorithm
-	}
-	return Weighted
-}
-
-func (p *pick) affinity() Affinity {
-	if p.rule != nil && p.rule.Affinity != AffinityInherit {
-		return p.rule.Affinity
-	}
-	if p.snap.policy.Affinity != AffinityInherit {
-		return p.snap.policy.Affinity
-	}
-	return AffinitySite
-}
-
-// affinityKey names what is kept together on one domain.
-type affinityKey struct {
-	kind     Affinity
-	src, dst netip.Addr
-	site     string
-	proto    flow.Proto
-	sport    uint16
-	dport    uint16
-	rule     string
-}
-
-// affinityKey returns the key of the flow under the affinity in force.
-func (p *pick) affinityKey() affinityKey {
-	f := p.flow
-	k := affinityKey{kind: p.affinity(), src: f.Src.Addr()}
-	if p.rule != nil {
-		k.rule = p.rule.Name
-	}
-	switch k.kind {
-	case AffinityNone:
-		k.dst, k.proto, k.sport, k.dport = f.Dst.Addr(), f.Proto, f.Src.Port(), f.Dst.Port()
-	case AffinityDestination:
-		k.dst = f.Dst.Addr()
-	case AffinitySite:
-		if k.site = site(f.Name); k.site == "" {
-			k.dst = f.Dst.Addr()
+	for _, r := range p.spoke {
+		if r != nil && r.Algorithm != Inherit {
+			return r.Algorithm
 		}
 	}
-	return k
+	return cmp.Or(p.snap.policy.Algorithm, Weighted)
 }
 
-// site returns the registrable domain of a name, "" if there is no name.
-func site(name string) string {
-	if name == "" {
-		return ""
+// affinity returns that of the strongest rule that names one.
+func (p *pick) affinity() Affinity {
+	for _, r := range p.spoke {
+		if r != nil && r.Affinity != AffinityInherit {
+			return r.Affinity
+		}
 	}
-	for name[len(name)-1] == '.' && len(name) > 1 {
-		name = name[:len(name)-1]
-	}
-	if s, err := publicsuffix.EffectiveTLDPlusOne(name); err == nil {
-		return s
-	}
-	return name
+	return cmp.Or(p.snap.policy.Affinity, AffinitySite)
 }
 
-// explainOrder says why the first candidate is the first.
-func (p *pick) explainOrder(alg Algorithm, sticky bool) {
+// stuck returns the domain that earlier flows of the key are on, or nil. A flow
+// for itself has no earlier ones.
+func (p *pick) stuck(key uint64) *pvd.Domain {
+	if p.affinity() == AffinityNone {
+		return nil
+	}
+	at, ok := p.sticky.lookup(key)
+	if !ok {
+		return nil
+	}
+	for i := range p.left.each() {
+		if d := p.snap.domains[i]; d.Key() == at {
+			return d
+		}
+	}
+	return nil
+}
+
+// settle says why the first candidate is the first and what is to become of the
+// flow, and keeps the key where it is unless the decision is only asked about.
+func (p *pick) settle(algorithm Algorithm, key uint64, stuck *pvd.Domain) {
+	first := p.dec.candidates[0].Domain
+	if p.dec.Reason == "" {
+		p.dec.Reason = p.reason(algorithm, first == stuck)
+	}
+	p.fates()
+	if algorithm == Weighted && p.affinity() != AffinityNone && p.trace == nil {
+		p.sticky.keep(key, first.Key())
+	}
+}
+
+func (p *pick) reason(algorithm Algorithm, stuck bool) string {
 	switch {
-	case p.dec.Reason != "":
-	case p.rule != nil && len(p.rule.Prefer) > 0 && index(p.rule.Prefer, p.dec.candidates[0].Domain.Name) >= 0:
-		p.dec.Reason = reasonPrefer
-	case p.rule != nil && len(p.rule.Require) > 0:
-		p.dec.Reason = reasonRequire
+	case p.owned:
+		return reasonScope
+	case p.preferred() && p.favoured():
+		return reasonPrefer
+	case p.required():
+		return reasonRequire
 	case p.dec.n == 1:
-		p.dec.Reason = reasonOnly
-	case alg == Priority:
-		p.dec.Reason = reasonPriority
-	case sticky:
-		p.dec.Reason = reasonSticky
-	default:
-		p.dec.Reason = reasonWeighted
+		return reasonOnly
+	case algorithm == Priority:
+		return reasonPriority
+	case stuck:
+		return reasonSticky
 	}
+	return reasonWeighted
 }
 
-// stickyFor is how long after its last flow a key stays where it was.
-const stickyFor = 10 * time.Minute
+// favoured reports whether a rule prefers the first candidate.
+func (p *pick) favoured() bool {
+	for _, r := range p.spoke {
+		if r != nil && slices.Contains(r.Prefer, p.dec.candidates[0].Domain.Name) {
+			return true
+		}
+	}
+	return false
+}
 
-// names returns the names a rule mentions.
-func (r *Rule) names() []string { return slices.Concat(r.Require, r.Prefer, r.Forbid) }
+// fates fills in what becomes of the flow later, each as the strongest rule that
+// speaks of it says.
+func (p *pick) fates() {
+	for _, r := range p.spoke {
+		if r == nil {
+			continue
+		}
+		p.dec.OnFailure = cmp.Or(p.dec.OnFailure, r.OnFailure)
+		p.recovery(r.OnRecovery, r.RecoveryDeadline)
+	}
+	policy := p.snap.policy
+	p.dec.OnFailure = cmp.Or(p.dec.OnFailure, policy.OnFailure, FailAuto)
+	p.recovery(policy.OnRecovery, policy.RecoveryDeadline)
+	p.recovery(RecoverStay, 0)
+}
+
+// recovery fills in what becomes of the flow when a better domain is back.
+func (p *pick) recovery(what OnRecovery, deadline time.Duration) {
+	if p.dec.OnRecovery == RecoverInherit && what != RecoverInherit {
+		p.dec.OnRecovery, p.dec.RecoveryDeadline = what, deadline
+	}
+}

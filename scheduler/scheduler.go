@@ -1,32 +1,44 @@
 package scheduler
 
 import (
+	"net/netip"
+	"slices"
 	"sync/atomic"
-	"time"
 
 	"mifvif/flow"
 	"mifvif/pvd"
 )
+
+// SourceFunc chooses the source address for dst inside d (RFC 6724), or reports
+// that d has none.
+type SourceFunc func(d *pvd.Domain, dst netip.Addr) (netip.Addr, bool)
 
 // Config holds what the scheduler needs from others.
 type Config struct {
 	// Source chooses source addresses; it must be safe for concurrent use and
 	// must not allocate.
 	Source SourceFunc
+	// App maps the address a flow came from to who that is: all addresses of
+	// this host to one value, so that a site stays on one domain whichever
+	// family its flows use. nil: each address is an app side of its own.
+	App func(netip.Addr) netip.Addr
 }
 
 // Scheduler decides. Publish belongs to one goroutine; every other method is
 // safe for concurrent use and never blocks for long.
 type Scheduler struct {
 	source   SourceFunc
+	app      func(netip.Addr) netip.Addr
 	snapshot atomic.Pointer[snapshot]
 	sticky   *sticky
-	now      func() time.Time
 }
 
 // New returns a Scheduler without domains: it refuses everything until Publish.
 func New(cfg Config) *Scheduler {
-	s := &Scheduler{source: cfg.Source, sticky: newSticky(), now: time.Now}
+	s := &Scheduler{source: cfg.Source, app: cfg.App, sticky: newSticky()}
+	if s.app == nil {
+		s.app = func(a netip.Addr) netip.Addr { return a }
+	}
 	s.Publish(pvd.NewSet(nil), &Policy{})
 	return s
 }
@@ -38,48 +50,30 @@ func (s *Scheduler) Publish(set *pvd.Set, policy *Policy) {
 }
 
 // Pick returns the candidates for f, best first, and the reason. It reads one
-// immutable snapshot and does not allocate. A flow of the same affinity keeps
-// the domain for ten minutes after its last decision.
+// immutable snapshot and does not allocate. Flows of one affinity stay on the
+// domain of the first for ten minutes after the last decision.
+//
+// A destination of zeros stands for one that is not known yet, as in the
+// question about a name: it is nobody's and public. f.Name is in lower case.
 func (s *Scheduler) Pick(f flow.Flow) Decision {
-	p := pick{snap: s.snapshot.Load(), flow: &f, source: s.source}
-	s.decide(&p)
-	if p.dec.n > 0 && p.algorithm() == Weighted {
-		s.sticky.keep(p.affinityKey(), p.dec.candidates[0].Domain.Key(), s.now())
-	}
+	p := pick{Scheduler: s, snap: s.snapshot.Load(), flow: newSubject(f)}
+	p.decide()
 	return p.dec
 }
 
-// decide runs the stages and orders what they leave.
-func (s *Scheduler) decide(p *pick) {
-	p.run()
-	if p.dec.n == 0 {
-		return
-	}
-	var on *pvd.Domain
-	if p.algorithm() == Weighted {
-		if k, ok := s.sticky.lookup(p.affinityKey(), s.now()); ok {
-			on = p.snap.set.ByKey(k)
-		}
-	}
-	p.order(s.sticky.seed, on)
+// Named reports whether the destination of f has a decision of its own, which is
+// not the one of the whole app socket: a domain claims it, a rule names it by
+// prefix, port or name, or it is private and cannot go where public ones go.
+// f.Name must be what Pick is given; rules by name do not match without. It does
+// not allocate and is cheap enough to be asked for every packet.
+func (s *Scheduler) Named(f flow.Flow) bool {
+	about := newSubject(f)
+	return s.snapshot.Load().named(&about)
 }
-
-// Named reports whether a rule or a domain's prefix names the destination of f,
-// so that its decision is not the one of the whole app socket. It does not
-// allocate.
-func (s *Scheduler) Named(f flow.Flow) bool { return s.snapshot.Load().distinguishes(&f) }
 
 // Pending returns the names of domains that rules mention and that are not
-// there, each once, in the order of the rules.
-func (s *Scheduler) Pending() []string {
-	snap := s.snapshot.Load()
-	var absent []string
-	for i := range snap.policy.Rules {
-		for _, name := range snap.policy.Rules[i].names() {
-			if snap.set.ByName(name) == nil && index(absent, name) < 0 {
-				absent = append(absent, name)
-			}
-		}
-	}
-	return absent
-}
+// there, each once, in the order of the rules: a warning, not an error.
+func (s *Scheduler) Pending() []string { return slices.Clone(s.snapshot.Load().absent) }
+
+// Evicted returns how many affinities had to be forgotten before their time.
+func (s *Scheduler) Evicted() uint64 { return s.sticky.evicted.Load() }

@@ -2,87 +2,215 @@ package scheduler
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/gaissmai/bart"
 
-	"mifvif/flow"
 	"mifvif/pvd"
 )
 
-// snapshot is all that one decision reads. It never changes.
+// snapshot is all that one decision reads, compiled once. It never changes.
 type snapshot struct {
-	set    *pvd.Set
-	policy *Policy
-	// claims says which domains a destination belongs to by declared prefix or
-	// route: scope narrows the candidates to them.
-	claims *bart.Table[*claim]
-	// named is set when some rule or claim tells destinations apart.
-	named bool
+	domains []*pvd.Domain
+	hashes  []uint64 // of their names, for the weighted draw
+	policy  *Policy
+	order   []int // places of Policy.Order, -1 for one that is not there
+
+	// What each domain is good for, by family.
+	usable    [2]members // takes new flows
+	general   [2]members // leads to destinations that nobody claims
+	overrides [2]members // a VPN client routes everything into it
+	inside    [2]members // has a private address: private networks may lie behind it
+	// insideMatters: private destinations have other candidates than public ones.
+	insideMatters [2]bool
+
+	claims *bart.Table[*members] // who holds a destination to be its own
+	rules  [actors][]rule
+	naming naming
+	absent []string
 }
 
-// claim is the domains that hold one prefix to be theirs. Exclusive claims are
-// made by declared prefixes and by the routes of domains without Internet; the
-// route of a domain with Internet steers only what is on it already.
-type claim struct{ domains []*pvd.Domain }
+// rule is a Rule with the names of domains turned into places. It is where an
+// index over matches goes.
+type rule struct {
+	*Rule
+	match   Match
+	require members // of the domains that are there
+	forbid  members
+	prefer  []int // -1 for a domain that is not there
+	order   []int // of require, which the priority algorithm follows
+}
 
-// newSnapshot indexes set and policy; both must not change any more.
+// newSnapshot compiles set and policy; both must not change any more.
 func newSnapshot(set *pvd.Set, policy *Policy) *snapshot {
-	s := &snapshot{set: set, policy: policy, claims: new(bart.Table[*claim])}
-	for _, d := range set.All() {
-		for _, p := range d.Prefixes {
-			s.claim(p, d)
-		}
-		if !d.Internet || d.Trusted {
-			for _, r := range d.Routes {
-				s.claim(r.Dst, d)
-			}
-		}
+	all := set.All()
+	s := &snapshot{
+		domains: all[:min(len(all), pvd.MaxDomains)], policy: policy, claims: new(bart.Table[*members]),
 	}
-	for i := range policy.Rules {
-		s.named = s.named || policy.Rules[i].Match.namesDestination()
+	places := make(map[string]int, len(s.domains))
+	for i, d := range s.domains {
+		places[d.Name] = i
+		s.hashes = append(s.hashes, hashString(hashSeed, d.Name))
+		s.classify(i, d)
+		s.claimFor(i, d)
 	}
+	for f := range s.general {
+		reach := s.usable[f].and(&s.general[f])
+		reach = reach.without(&s.inside[f])
+		s.insideMatters[f] = !reach.empty()
+	}
+	s.order = placesOf(policy.Order, places)
+	s.compile(places)
 	return s
 }
 
-// claim notes that d holds p to be its own.
-func (s *snapshot) claim(p netip.Prefix, d *pvd.Domain) {
-	if p.Bits() == 0 {
-		return // "everything" is what Internet says
-	}
-	s.named = true
-	c, ok := s.claims.Get(p.Masked())
-	if !ok {
-		c = new(claim)
-		s.claims.Insert(p.Masked(), c)
-	}
-	for _, have := range c.domains {
-		if have == d {
-			return
+// classify notes what a domain is good for.
+func (s *snapshot) classify(i int, d *pvd.Domain) {
+	for f := range s.usable {
+		is6 := f == 1
+		if d.Usable(is6) {
+			s.usable[f].add(i)
+		}
+		if d.Internet && d.HasDefault(is6) {
+			s.general[f].add(i)
+		}
+		if slices.ContainsFunc(d.NextHops, func(h pvd.NextHop) bool { return h.Is6 == is6 && h.Overrides }) {
+			s.overrides[f].add(i)
+		}
+		if d.Inside(is6) {
+			s.inside[f].add(i)
 		}
 	}
-	c.domains = append(c.domains, d)
 }
 
-// owners returns the domains that claim dst by the longest prefix, or nil.
-func (s *snapshot) owners(dst netip.Addr) []*pvd.Domain {
-	if c, ok := s.claims.Lookup(dst); ok {
-		return c.domains
+// compile sorts the rules by actor and notes which domains they miss.
+func (s *snapshot) compile(places map[string]int) {
+	for i := range s.policy.Rules {
+		r := &s.policy.Rules[i]
+		c := rule{Rule: r, match: r.Match.canonical(), prefer: placesOf(r.Prefer, places), order: placesOf(r.Require, places)}
+		c.require, c.forbid = membersOf(r.Require, places), membersOf(r.Forbid, places)
+		actor := min(r.Actor, Default)
+		s.rules[actor] = append(s.rules[actor], c)
+		s.naming.add(&c.match)
+		for _, name := range slices.Concat(r.Require, r.Prefer, r.Forbid) {
+			if _, ok := places[name]; !ok && !slices.Contains(s.absent, name) {
+				s.absent = append(s.absent, name)
+			}
+		}
+	}
+}
+
+// speaks returns the first rule of an actor that is about f, or nil.
+func (s *snapshot) speaks(actor Actor, f *subject) *rule {
+	for i := range s.rules[actor] {
+		if r := &s.rules[actor][i]; r.match.matches(f) {
+			return r
+		}
 	}
 	return nil
 }
 
-// distinguishes reports whether a rule or claim names the destination of f.
-func (s *snapshot) distinguishes(f *flow.Flow) bool {
-	if !s.named {
-		return false
+// named reports whether the destination of f has decisions of its own, and not
+// those of the whole app socket: a domain claims it, a rule names it, or it is
+// private and cannot go where public destinations go.
+func (s *snapshot) named(f *subject) bool {
+	return s.insideMatters[f.family] && pvd.Private(f.dst) || s.claims.Contains(f.dst) || s.naming.names(f)
+}
+
+func placesOf(names []string, places map[string]int) []int {
+	var out []int
+	for _, name := range names {
+		at, ok := places[name]
+		if !ok {
+			at = -1
+		}
+		out = append(out, at)
 	}
-	if len(s.owners(f.Dst.Addr())) > 0 {
-		return true
+	return out
+}
+
+func membersOf(names []string, places map[string]int) members {
+	var m members
+	for _, name := range names {
+		if i, ok := places[name]; ok {
+			m.add(i)
+		}
 	}
-	for i := range s.policy.Rules {
-		if m := &s.policy.Rules[i].Match; m.namesDestination() && m.matches(f) {
+	return m
+}
+
+// naming finds out whether a rule tells the destination of a flow apart.
+type naming struct {
+	prefixes bart.Lite
+	narrow   []*Match // limited to prefixes
+	wide     []*Match // limited by port or name only
+}
+
+func (n *naming) add(m *Match) {
+	switch {
+	case m.narrow(0) || m.narrow(1):
+		for _, p := range m.Dst {
+			n.prefixes.Insert(p.Masked())
+		}
+		n.narrow = append(n.narrow, m)
+	case m.wide():
+		n.wide = append(n.wide, m)
+	}
+}
+
+func (n *naming) names(f *subject) bool {
+	return anyTells(n.wide, f) || len(n.narrow) > 0 && n.prefixes.Contains(f.dst) && anyTells(n.narrow, f)
+}
+
+func anyTells(list []*Match, f *subject) bool {
+	for _, m := range list {
+		if m.tellsApart(f.family) && m.matches(f) {
 			return true
 		}
 	}
 	return false
+}
+
+// claimFor notes what d holds to be its own: what the configuration declares to
+// be behind it, what is on its links, and those of its routes that it may speak
+// for. "Everything" is no claim, but what Internet says.
+func (s *snapshot) claimFor(i int, d *pvd.Domain) {
+	for _, p := range d.Prefixes {
+		s.claim(p, i)
+	}
+	for _, a := range d.Addresses {
+		if !a.Prefix.IsSingleIP() {
+			s.claim(a.Prefix, i)
+		}
+	}
+	for _, r := range d.Routes {
+		if credible(d, r) {
+			s.claim(r.Dst, i)
+		}
+	}
+}
+
+// credible reports whether a route of d may draw flows to d. The host's own
+// routes may, and all routes of a trusted domain. What a network announces by
+// itself steers only what is on it already, or a rogue DHCP server would take
+// traffic from a VPN (standards D.6); a domain that has nothing but such routes
+// may claim private destinations by them.
+func credible(d *pvd.Domain, r pvd.Route) bool {
+	switch r.Origin {
+	case pvd.FromKernel, pvd.FromConfig:
+		return true
+	}
+	return d.Trusted || !d.Internet && pvd.Private(r.Dst.Addr())
+}
+
+func (s *snapshot) claim(p netip.Prefix, i int) {
+	if p.Bits() == 0 {
+		return
+	}
+	m, ok := s.claims.Get(p.Masked())
+	if !ok {
+		m = new(members)
+		s.claims.Insert(p.Masked(), m)
+	}
+	m.add(i)
 }

@@ -1,86 +1,84 @@
 package scheduler
 
 import (
-	"hash/maphash"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mifvif/pvd"
 )
 
-// Bounds of the affinity memory.
+// stickyFor is how long after its last decision a key stays where it was.
+const stickyFor = 10 * time.Minute
+
+// Bounds of the affinity memory: 65,536 keys, 2 MiB.
 const (
-	stickyShards   = 64
-	stickyPerShard = 1024
+	stickyShards  = 64
+	stickyBuckets = 128 // of one shard
+	stickyWays    = 8   // keys of one bucket
 )
 
-// sticky remembers which domain a key was put on, so that a site in use stays
-// where it is when another domain appears. It is bounded; a full shard forgets
-// its oldest key, which costs that key nothing but the memory.
+// sticky remembers which domain instance a key was put on, so that a site in use
+// stays where it is when another domain appears. It is a bounded cache: in a
+// full bucket the key that was idle for longest is forgotten, which costs that
+// key nothing but the memory. It does not allocate; safe for concurrent use.
 type sticky struct {
-	seed   maphash.Seed
-	shards [stickyShards]stickyShard
+	began   time.Time
+	evicted atomic.Uint64 // keys forgotten before their time
+	shards  [stickyShards]stickyShard
 }
 
 type stickyShard struct {
-	mu   sync.Mutex
-	keys map[affinityKey]stuck
+	mu      sync.Mutex
+	buckets [stickyBuckets][stickyWays]stuck
 }
 
-// stuck is where a key is, and until when.
+// stuck is where a key is, and until when; the zero stuck is free.
 type stuck struct {
+	key    uint64
 	domain pvd.Key
-	until  time.Time
+	until  time.Duration // since sticky.began
 }
 
-func newSticky() *sticky {
-	s := &sticky{seed: maphash.MakeSeed()}
-	for i := range s.shards {
-		s.shards[i].keys = make(map[affinityKey]stuck)
-	}
-	return s
+func newSticky() *sticky { return &sticky{began: time.Now()} }
+
+func (s *sticky) bucket(key uint64) (*stickyShard, *[stickyWays]stuck) {
+	sh := &s.shards[key%stickyShards]
+	return sh, &sh.buckets[key/stickyShards%stickyBuckets]
 }
 
-func (s *sticky) shard(k affinityKey) *stickyShard {
-	return &s.shards[maphash.Comparable(s.seed, k)%stickyShards]
-}
-
-// lookup returns the instance that k is on, if it was used lately.
-func (s *sticky) lookup(k affinityKey, now time.Time) (pvd.Key, bool) {
-	sh := s.shard(k)
+// lookup returns the instance that key is on, if it was used lately.
+func (s *sticky) lookup(key uint64) (pvd.Key, bool) {
+	now := time.Since(s.began)
+	sh, bucket := s.bucket(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	at, ok := sh.keys[k]
-	if !ok || now.After(at.until) {
-		return pvd.Key{}, false
-	}
-	return at.domain, true
-}
-
-// keep notes that k is on d.
-func (s *sticky) keep(k affinityKey, d pvd.Key, now time.Time) {
-	sh := s.shard(k)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if _, ok := sh.keys[k]; !ok && len(sh.keys) >= stickyPerShard {
-		sh.forgetOne(now)
-	}
-	sh.keys[k] = stuck{d, now.Add(stickyFor)}
-}
-
-// forgetOne makes room: the first key found that has expired, or the one that
-// expires first among a few.
-func (sh *stickyShard) forgetOne(now time.Time) {
-	var victim affinityKey
-	var oldest time.Time
-	looked := 0
-	for k, at := range sh.keys {
-		if looked == 0 || at.until.Before(oldest) {
-			victim, oldest = k, at.until
+	for i := range bucket {
+		if e := &bucket[i]; e.key == key && e.until > now {
+			return e.domain, true
 		}
-		if looked++; looked == 16 || now.After(oldest) {
+	}
+	return pvd.Key{}, false
+}
+
+// keep notes that key is on d and in use.
+func (s *sticky) keep(key uint64, d pvd.Key) {
+	now := time.Since(s.began)
+	sh, bucket := s.bucket(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	at := &bucket[0]
+	for i := range bucket {
+		if bucket[i].key == key {
+			at = &bucket[i]
 			break
 		}
+		if bucket[i].until < at.until {
+			at = &bucket[i]
+		}
 	}
-	delete(sh.keys, victim)
+	if at.key != key && at.until > now {
+		s.evicted.Add(1)
+	}
+	*at = stuck{key, d, now + stickyFor}
 }

@@ -3,162 +3,170 @@ package uplinks
 import (
 	"errors"
 	"fmt"
-	"net/netip"
+	"maps"
 	"slices"
-	"strings"
 
 	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
+	"mifvif/netwatch"
 	"mifvif/pvd"
 )
 
-// guardTable is the name of our nftables table (contract).
-const guardTable = "mifvif"
-
-// house are the addresses that live on mif0 and nowhere else.
-func house() []netip.Prefix {
-	return []netip.Prefix{netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("2001:2::/48")}
-}
-
 // guard keeps uplinks apart (RFC 1122 3.3.4.2, strong host): what arrives on
-// one for the address of another is dropped, and nothing is forwarded from one
-// to another or into mif0 (RFC 6418 3.2-9), whatever ip_forward says.
-type guard struct {
-	own     string
-	applied string // what is in the kernel, in words
-	rules   int
-}
+// one for the address of another or for mif0's is dropped, and nothing is
+// forwarded from one to another or into mif0 (RFC 6418 3.2-9), whatever
+// ip_forward says. Its rules never change; what they compare with is kept in
+// sets, so that a change of an address costs no counter and no gap.
+type guard struct{ own string }
 
-func newGuard(own string) guard { return guard{own: own} }
+// contents are the elements of every set, by its name, as the kernel's keys.
+type contents map[string]map[string]bool
 
-// verdict is one rule of the guard, as its matches; all of them drop.
-type verdict struct {
-	chain string // input or forward
-	iif   string
-	oif   string
-	dst   netip.Prefix
-}
-
-// verdicts returns the rules for the domains of set, in a stable order.
-func (g *guard) verdicts(set *pvd.Set) []verdict {
-	var out []verdict
-	owners := addressOwners(set)
+// wanted returns what the sets are to hold.
+func (g *guard) wanted(set *pvd.Set, st netwatch.State) contents {
+	c := make(contents)
+	for _, s := range guardSets() {
+		c[s.Name] = make(map[string]bool)
+	}
+	ifnames := make(map[int]string)
 	for _, d := range set.All() {
-		if d.State == pvd.Offline || d.State == pvd.Disabled {
-			continue
-		}
-		for _, p := range house() {
-			out = append(out, verdict{chain: "input", iif: d.Interface, dst: p})
-		}
-		out = append(out, verdict{chain: "forward", iif: d.Interface, oif: g.own})
-		for _, other := range set.All() {
-			if other.Interface == d.Interface || other.State == pvd.Offline || other.State == pvd.Disabled {
-				continue
-			}
-			out = append(out, verdict{chain: "forward", iif: d.Interface, oif: other.Interface})
-			for _, a := range other.Addresses {
-				if addr := a.Prefix.Addr(); owners[addr] == 1 {
-					out = append(out, verdict{chain: "input", iif: d.Interface, dst: netip.PrefixFrom(addr, addr.BitLen())})
-				}
-			}
+		if isUplink(d) {
+			ifnames[d.Ifindex] = d.Interface
+			c[setUplinks][nameKey(d.Interface)] = true
+			c[setSame][nameKey(d.Interface)+nameKey(d.Interface)] = true
 		}
 	}
-	return slices.CompactFunc(out, func(a, b verdict) bool { return a == b })
+	for _, a := range st.Addresses {
+		addr := a.Prefix.Addr()
+		ifname, ok := ifnames[a.Ifindex]
+		if !ok || addr.Is6() && addr.IsLinkLocalUnicast() {
+			continue // link-local IPv6 addresses are each link's own already
+		}
+		owned, here := setOwned4, setHere4
+		if addr.Is6() {
+			owned, here = setOwned6, setHere6
+		}
+		c[owned][string(addr.AsSlice())] = true
+		c[here][nameKey(ifname)+string(addr.AsSlice())] = true
+	}
+	return c
 }
 
-// apply makes the guard's table what set asks for, in one transaction.
-func (g *guard) apply(set *pvd.Set) error {
-	verdicts := g.verdicts(set)
-	var words strings.Builder
-	for _, v := range verdicts {
-		fmt.Fprintln(&words, v.chain, v.iif, v.oif, v.dst)
-	}
-	conn, err := nftables.New()
+// apply makes the guard's table what set asks for. What has to change changes
+// in one transaction.
+func (g *guard) apply(set *pvd.Set, st netwatch.State) error {
+	conn, err := nftables.New(nftables.AsLasting())
 	if err != nil {
 		return fmt.Errorf("reach nftables: %w", err)
 	}
-	if g.applied == words.String() && g.intact(conn) {
+	defer conn.CloseLasting()
+	want := g.wanted(set, st)
+	have, ok := g.present(conn)
+	if !ok {
+		have = nil
+		if err := g.rebuild(conn); err != nil {
+			return err
+		}
+	}
+	changes := 0
+	for _, s := range guardSets() {
+		n, err := alter(conn, s, have[s.Name], want[s.Name])
+		if err != nil {
+			return err
+		}
+		changes += n
+	}
+	if ok && changes == 0 {
 		return nil
-	}
-	table := &nftables.Table{Family: nftables.TableFamilyINet, Name: guardTable}
-	conn.AddTable(table)
-	conn.FlushTable(table)
-	accept := nftables.ChainPolicyAccept
-	chains := map[string]*nftables.Chain{
-		"input": conn.AddChain(&nftables.Chain{
-			Name: "input", Table: table, Type: nftables.ChainTypeFilter, Policy: &accept,
-			Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter,
-		}),
-		"forward": conn.AddChain(&nftables.Chain{
-			Name: "forward", Table: table, Type: nftables.ChainTypeFilter, Policy: &accept,
-			Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter,
-		}),
-	}
-	for _, v := range verdicts {
-		conn.AddRule(&nftables.Rule{Table: table, Chain: chains[v.chain], Exprs: v.exprs()})
 	}
 	if err := conn.Flush(); err != nil {
 		return fmt.Errorf("write the nftables table %s: %w", guardTable, err)
 	}
-	g.applied, g.rules = words.String(), len(verdicts)
 	return nil
 }
 
-// intact reports whether every rule that was written is still there.
-func (g *guard) intact(conn *nftables.Conn) bool {
-	table := &nftables.Table{Family: nftables.TableFamilyINet, Name: guardTable}
-	count := 0
-	for _, name := range []string{"input", "forward"} {
-		rules, err := conn.GetRules(table, &nftables.Chain{Name: name, Table: table})
-		if err != nil {
-			return false
+// present returns what the sets hold now, or false if anything of the table is
+// not as this guard writes it.
+func (g *guard) present(conn *nftables.Conn) (contents, bool) {
+	table := ourTable()
+	for _, c := range guardChains(table) {
+		rules, err := conn.GetRules(table, c)
+		want := g.rules(table, c.Name)
+		if err != nil || len(rules) != len(want) {
+			return nil, false
 		}
-		count += len(rules)
+		for i := range rules {
+			if string(rules[i].UserData) != string(want[i].UserData) {
+				return nil, false
+			}
+		}
 	}
-	return count == g.rules
+	have := make(contents)
+	for _, s := range guardSets() {
+		elements, err := conn.GetSetElements(s)
+		if err != nil {
+			return nil, false
+		}
+		have[s.Name] = make(map[string]bool, len(elements))
+		for _, e := range elements {
+			have[s.Name][string(e.Key)] = true
+		}
+	}
+	return have, true
 }
 
-// exprs returns the rule: its matches, a counter, drop.
-func (v verdict) exprs() []expr.Any {
-	e := ifname(expr.MetaKeyIIFNAME, v.iif)
-	if v.oif != "" {
-		e = append(e, ifname(expr.MetaKeyOIFNAME, v.oif)...)
+// rebuild replaces the whole table, sets left empty.
+func (g *guard) rebuild(conn *nftables.Conn) error {
+	table := ourTable()
+	conn.AddTable(table) // so that there is one to delete
+	conn.DelTable(table)
+	conn.AddTable(table)
+	for _, s := range guardSets() {
+		if err := conn.AddSet(s, nil); err != nil {
+			return fmt.Errorf("make the nftables set %s: %w", s.Name, err)
+		}
 	}
-	if v.dst.IsValid() {
-		e = append(e, destination(v.dst)...)
+	chains := guardChains(table)
+	for _, c := range chains {
+		conn.AddChain(c)
 	}
-	return append(e, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop})
+	for _, c := range chains {
+		for _, r := range g.rules(table, c.Name) {
+			conn.AddRule(r)
+		}
+	}
+	return nil
 }
 
-// ifname matches an interface by name.
-func ifname(key expr.MetaKey, name string) []expr.Any {
-	data := make([]byte, unix.IFNAMSIZ)
-	copy(data, name)
-	return []expr.Any{
-		&expr.Meta{Key: key, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: data},
+// maxElements bounds one netlink message: its attributes have 16-bit lengths.
+const maxElements = 256
+
+// alter queues what leads a set from have to want and returns how much it is.
+func alter(conn *nftables.Conn, s *nftables.Set, have, want map[string]bool) (int, error) {
+	missing, extra := without(want, have), without(have, want)
+	for part := range slices.Chunk(missing, maxElements) {
+		if err := conn.SetAddElements(s, part); err != nil {
+			return 0, fmt.Errorf("fill the nftables set %s: %w", s.Name, err)
+		}
 	}
+	for part := range slices.Chunk(extra, maxElements) {
+		if err := conn.SetDeleteElements(s, part); err != nil {
+			return 0, fmt.Errorf("empty the nftables set %s: %w", s.Name, err)
+		}
+	}
+	return len(missing) + len(extra), nil
 }
 
-// destination matches packets of the prefix's family to the prefix.
-func destination(p netip.Prefix) []expr.Any {
-	family, offset, length := byte(unix.NFPROTO_IPV4), uint32(16), uint32(4)
-	if p.Addr().Is6() {
-		family, offset, length = unix.NFPROTO_IPV6, 24, 16
+// without returns the elements of a that b lacks.
+func without(a, b map[string]bool) []nftables.SetElement {
+	var out []nftables.SetElement
+	for _, key := range slices.Sorted(maps.Keys(a)) {
+		if !b[key] {
+			out = append(out, nftables.SetElement{Key: []byte(key)})
+		}
 	}
-	mask := make([]byte, length)
-	for i := range p.Bits() {
-		mask[i/8] |= 0x80 >> (i % 8)
-	}
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{family}},
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: length, Mask: mask, Xor: make([]byte, length)},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: p.Masked().Addr().AsSlice()},
-	}
+	return out
 }
 
 // removeGuard deletes the table, if there is one.
@@ -167,7 +175,7 @@ func removeGuard() error {
 	if err != nil {
 		return nil //nolint:nilerr // a kernel without nftables has no table of ours
 	}
-	conn.DelTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: guardTable})
+	conn.DelTable(ourTable())
 	err = conn.Flush()
 	if err == nil || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPROTONOSUPPORT) {
 		return nil

@@ -72,3 +72,8 @@ func ownRule(priority int) bool { return priority >= ruleMark && priority <= rul
 func ownTable(table int) bool {
 	return table == localTable || table >= pvd.FirstTable && table < pvd.FirstTable+pvd.MaxDomains
 }
+
+// isUplink reports whether the domain's interface is treated as a way out: not
+// while it leads nowhere, when its networks are the host's own like any other
+// interface's.
+func isUplink(d *pvd.Domain) bool { return d.State != pvd.Offline }

@@ -3,7 +3,7 @@ package uplinks
 import (
 	"errors"
 	"log/slog"
-	"sync"
+	"sync/atomic"
 
 	"mifvif/netwatch"
 	"mifvif/pvd"
@@ -18,44 +18,69 @@ type Config struct {
 // Set is the host's uplinks as the kernel knows them. Apply and Remove belong
 // to one goroutine; the sockets are made by any.
 type Set struct {
-	cfg    Config
-	log    *slog.Logger
-	guard  guard
-	tuned  map[string]bool // interfaces whose sysctls are set
-	warned sync.Once
+	cfg   Config
+	log   *slog.Logger
+	guard guard
+	// living are the instances whose table is in place: sockets of no other
+	// domain are made. Apply replaces it.
+	living atomic.Pointer[map[pvd.Key]bool]
+	warned map[string]bool // what was complained of, each once
 }
 
 // New returns a Set that has changed nothing yet.
 func New(cfg Config, log *slog.Logger) *Set {
-	return &Set{cfg: cfg, log: log, guard: newGuard(cfg.Own), tuned: make(map[string]bool)}
+	s := &Set{cfg: cfg, log: log, guard: guard{cfg.Own}, warned: make(map[string]bool)}
+	s.living.Store(&map[pvd.Key]bool{})
+	return s
 }
+
+// alive reports whether sockets may be made on this instance of a domain.
+func (s *Set) alive(d *pvd.Domain) bool { return (*s.living.Load())[d.Key()] }
 
 // Apply makes tables, rules, guard and sysctls what set asks for, given what
 // the kernel has now. It adds before it removes, repairs what others changed,
-// and does nothing where nothing is to do. Errors are of single objects: the
-// rest is in place.
+// and does nothing where nothing is to do. Instances that are gone get no new
+// socket from the start, new ones when their table is there. Errors are of
+// single objects: the rest is in place.
 func (s *Set) Apply(set *pvd.Set, st netwatch.State) error {
-	routes := localRoutes(set, st, s.cfg.Own)
+	next := make(map[pvd.Key]bool)
+	stay := make(map[pvd.Key]bool)
+	routes := localRoutes(set, st)
 	for _, d := range set.All() {
-		if d.State != pvd.Disabled {
-			routes = append(routes, tableOf(d)...)
+		if d.State == pvd.Disabled {
+			continue
+		}
+		routes = append(routes, tableOf(d, st)...)
+		if d.State != pvd.Offline {
+			next[d.Key()], stay[d.Key()] = true, s.alive(d)
 		}
 	}
+	s.living.Store(&stay)
 	err := errors.Join(
 		netwatch.SyncRoutes(st.Routes, routes, ownTable),
 		netwatch.SyncRules(st.Rules, rulesOf(set), ownRule),
 	)
+	s.living.Store(&next)
 	s.tune(set)
-	if gerr := s.guard.apply(set); gerr != nil {
-		s.warned.Do(func() {
-			s.log.Warn("nftables is not available: packets for another uplink's address are not dropped", "error", gerr)
-		})
+	if gerr := s.guard.apply(set, st); gerr != nil {
+		s.warn("nftables is not available: packets for another uplink's address are not dropped", "nftables", gerr)
 	}
 	return err
 }
 
+// warn says once what is wrong with something.
+func (s *Set) warn(msg, of string, err error) {
+	if !s.warned[of] {
+		s.warned[of] = true
+		s.log.Warn(msg, "of", of, "error", err)
+	}
+}
+
 // Remove takes back what Apply did, sysctls included.
-func (s *Set) Remove() error { return errors.Join(Cleanup(), s.cfg.Undo.Restore()) }
+func (s *Set) Remove() error {
+	s.living.Store(&map[pvd.Key]bool{})
+	return errors.Join(Cleanup(), s.cfg.Undo.Restore())
+}
 
 // Cleanup removes routes, rules and nftables objects of this package by their
 // numbers and names, whoever left them.

@@ -14,100 +14,199 @@ import (
 	"mifvif/pvd"
 )
 
-// errNoSource says that a domain has no address to send from.
-var errNoSource = errors.New("the domain has no source address of this family")
+// Why a domain's socket is refused before the kernel is asked. Both are
+// ENETUNREACH for errors.Is.
+var (
+	errGone    = fmt.Errorf("the domain is not up any more: %w", unix.ENETUNREACH)
+	errNoRoute = fmt.Errorf("the domain has no route there: %w", unix.ENETUNREACH)
+	// errSource: a socket would leave with an address that is not the domain's.
+	errSource = errors.New("the domain has no such source address")
+)
 
-// bind puts a socket on a domain: mark, device, and then its source address
-// with a port chosen late, so that ports are shared between destinations.
+// admit refuses what must not leave by d: anything once d is gone, and a
+// destination that d has no route for. The domain's table would refuse the
+// latter too, but of a socket bound to a device the kernel asks IPv4 routes
+// only for advice: without one it takes the destination for on-link.
+func (s *Set) admit(d *pvd.Domain, src, dst netip.Addr) error {
+	switch {
+	case !s.alive(d):
+		return errGone
+	case !d.Owns(src.WithZone("")) && !src.IsLinkLocalUnicast():
+		return errSource
+	case dst.IsValid() && !reaches(d, dst):
+		return errNoRoute
+	}
+	return nil
+}
+
+// reaches reports whether the table of d has a route to dst.
+func reaches(d *pvd.Domain, dst netip.Addr) bool {
+	dst = dst.WithZone("")
+	is6 := dst.Is6()
+	if dst.IsLinkLocalUnicast() || hasHop(d, is6) || d.P2P && hasFamily(d, is6) {
+		return true
+	}
+	for _, r := range d.Routes {
+		if r.Dst.Contains(dst) {
+			return true
+		}
+	}
+	for _, a := range d.Addresses {
+		if a.Prefix.Contains(dst) {
+			return true
+		}
+	}
+	return false
+}
+
+// bind puts a socket on a domain: the mark leads to its table, the device keeps
+// the packets of other interfaces out, and the packets in should the table be
+// somebody else's by now.
 func bind(fd int, d *pvd.Domain) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(d.Mark())); err != nil {
 		return fmt.Errorf("mark the socket: %w", err)
 	}
-	if err := unix.BindToDevice(fd, d.Interface); err != nil {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, d.Ifindex); err != nil {
 		return fmt.Errorf("bind the socket to %s: %w", d.Interface, err)
 	}
 	return nil
 }
 
 // control returns the hook that binds a net.Dialer's socket to d.
-func control(d *pvd.Domain, tos uint8) func(network, address string, c syscall.RawConn) error {
+func control(d *pvd.Domain, is6 bool, tos uint8) func(network, address string, c syscall.RawConn) error {
 	return func(_, _ string, c syscall.RawConn) error {
 		var err error
-		cerr := c.Control(func(fd uintptr) {
-			if err = bind(int(fd), d); err != nil {
-				return
-			}
-			// A kernel without it binds the port at once: fewer connections, no error.
-			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
-			if tos != 0 {
-				_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_TOS, int(tos))
-				_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_TCLASS, int(tos))
-			}
-		})
+		cerr := c.Control(func(fd uintptr) { err = prepare(int(fd), d, is6, tos) })
 		return errors.Join(cerr, err)
 	}
 }
 
-// DialTCP opens a connection to dst that leaves by d with source src; tos is
-// the whole octet (RFC 2474 code point shifted by two). The errno of a failure
-// can be reached with errors.Is. Keepalive is the caller's. Safe for concurrent
-// use.
-func (s *Set) DialTCP(ctx context.Context, d *pvd.Domain, src netip.Addr, dst netip.AddrPort, tos uint8) (*net.TCPConn, error) {
-	dialer := net.Dialer{
-		LocalAddr: &net.TCPAddr{IP: src.AsSlice(), Zone: src.Zone()},
-		KeepAlive: -1,
-		Control:   control(d, tos),
+// prepare sets what a socket needs before it gets its source and destination.
+func prepare(fd int, d *pvd.Domain, is6 bool, tos uint8) error {
+	if err := bind(fd, d); err != nil {
+		return err
 	}
-	dialer.SetMultipathTCP(false)
-	conn, err := dialer.DialContext(ctx, "tcp", dst.String())
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s over %s: %w", dst, d.Name, err)
+	// The port is chosen with the destination, so that destinations share ports.
+	// A kernel without it chooses at once: fewer connections, no error.
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+	if tos == 0 {
+		return nil
 	}
-	return conn.(*net.TCPConn), nil
+	level, option := unix.IPPROTO_IP, unix.IP_TOS
+	if is6 {
+		level, option = unix.IPPROTO_IPV6, unix.IPV6_TCLASS
+	}
+	if err := unix.SetsockoptInt(fd, level, option, int(tos)); err != nil {
+		return fmt.Errorf("set the socket's traffic class: %w", err)
+	}
+	return nil
 }
 
-// Dial opens a connection ("tcp" or "udp") for the house's own needs, such as
-// DNS, to dst over d; the source is the domain's first preferred address.
-func (s *Set) Dial(ctx context.Context, d *pvd.Domain, network string, dst netip.AddrPort) (net.Conn, error) {
-	dialer := net.Dialer{Control: control(d, 0), KeepAlive: -1}
-	if dst.Addr().IsLinkLocalUnicast() {
-		dst = netip.AddrPortFrom(dst.Addr().WithZone(d.Interface), dst.Port())
-	} else {
-		src := preferred(d, dst.Addr().Is6())
-		if !src.IsValid() {
-			return nil, fmt.Errorf("connect to %s over %s: %w", dst, d.Name, errNoSource)
-		}
-		if network == "tcp" {
-			dialer.LocalAddr = &net.TCPAddr{IP: src.AsSlice()}
-		} else {
-			dialer.LocalAddr = &net.UDPAddr{IP: src.AsSlice()}
-		}
+// DialTCP opens a connection to dst that leaves by d with source src; tos is
+// the whole octet (RFC 2474 code point shifted by two). The errno of a failure
+// can be reached with errors.Is: ECONNREFUSED, ENETUNREACH, EHOSTUNREACH (also
+// what an IPv4 router reports as prohibited, ICMP 3/13), EACCES (prohibited, by
+// a local route or ICMPv6 1/1), ETIMEDOUT; ctx's end is context's error.
+// Keepalive is the caller's. Safe for concurrent use.
+func (s *Set) DialTCP(ctx context.Context, d *pvd.Domain, src netip.Addr, dst netip.AddrPort, tos uint8) (*net.TCPConn, error) {
+	if err := s.admit(d, src, dst.Addr()); err != nil {
+		return nil, fmt.Errorf("connect to %s over %s: %w", dst, d.Name, err)
 	}
-	conn, err := dialer.DialContext(ctx, network, dst.String())
+	dialer := net.Dialer{KeepAlive: -1, Control: control(d, dst.Addr().Is6(), tos)}
+	dialer.SetMultipathTCP(false)
+	conn, err := dialer.DialTCP(ctx, "tcp", netip.AddrPortFrom(src, 0), dst)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s over %s: %w", dst, d.Name, err)
 	}
 	return conn, nil
 }
 
-// OpenUDP opens an unconnected UDP socket on d with source src and a random
-// port, non-blocking and ready for the runtime's poller. The caller closes it.
-func (s *Set) OpenUDP(d *pvd.Domain, src netip.Addr) (*os.File, error) {
-	return open(d, src, unix.SOCK_DGRAM, 0)
+// Dial opens a connection ("tcp" or "udp") for the house's own needs, such as
+// DNS, to dst over d. The source is the domain's; for a link-local destination,
+// with or without its zone, it is the link's. Safe for concurrent use.
+func (s *Set) Dial(ctx context.Context, d *pvd.Domain, network string, dst netip.AddrPort) (conn net.Conn, err error) {
+	addr := dst.Addr().Unmap()
+	from := netip.AddrPort{}
+	if addr.Is6() && addr.IsLinkLocalUnicast() {
+		addr = addr.WithZone(d.Interface)
+		if !s.alive(d) {
+			err = errGone
+		}
+	} else {
+		src := source(d, addr)
+		from = netip.AddrPortFrom(src, 0)
+		err = s.admit(d, src, addr)
+	}
+	if err == nil {
+		dialer := net.Dialer{KeepAlive: -1, Control: control(d, addr.Is6(), 0)}
+		dialer.SetMultipathTCP(false)
+		conn, err = dial(ctx, dialer, network, from, netip.AddrPortFrom(addr, dst.Port()))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s over %s: %w", dst, d.Name, err)
+	}
+	return conn, nil
 }
 
-// OpenICMP opens a raw ICMP or ICMPv6 socket, by the family of src, on d.
+// dial is DialContext with addresses; a zero from leaves the source to the
+// kernel.
+func dial(ctx context.Context, dialer net.Dialer, network string, from, to netip.AddrPort) (net.Conn, error) {
+	switch {
+	case network == "udp" && from.IsValid():
+		dialer.LocalAddr = net.UDPAddrFromAddrPort(from)
+	case from.IsValid():
+		dialer.LocalAddr = net.TCPAddrFromAddrPort(from)
+	}
+	return dialer.DialContext(ctx, network, to.String())
+}
+
+// source returns the address of d for the house's own traffic to dst: one that
+// has dst on its link before others, fresh before deprecated, zero if there is
+// none of the family.
+func source(d *pvd.Domain, dst netip.Addr) netip.Addr {
+	var best netip.Addr
+	rank := -1
+	for _, a := range d.Addresses {
+		if a.Prefix.Addr().Is6() != dst.Is6() {
+			continue
+		}
+		r := 0
+		if !a.Deprecated {
+			r += 2
+		}
+		if a.Prefix.Contains(dst) {
+			r++
+		}
+		if r > rank {
+			best, rank = a.Prefix.Addr(), r
+		}
+	}
+	return best
+}
+
+// OpenUDP opens an unconnected UDP socket on d with source src and a random
+// port, non-blocking and ready for the runtime's poller. The caller closes it.
+// Safe for concurrent use.
+func (s *Set) OpenUDP(d *pvd.Domain, src netip.Addr) (*os.File, error) {
+	return s.open(d, src, unix.SOCK_DGRAM, 0)
+}
+
+// OpenICMP opens a raw ICMP or ICMPv6 socket, by the family of src, on d; the
+// rest is as with OpenUDP.
 func (s *Set) OpenICMP(d *pvd.Domain, src netip.Addr) (*os.File, error) {
 	proto := unix.IPPROTO_ICMP
 	if src.Is6() {
 		proto = unix.IPPROTO_ICMPV6
 	}
-	return open(d, src, unix.SOCK_RAW, proto)
+	return s.open(d, src, unix.SOCK_RAW, proto)
 }
 
 // open makes one socket of a domain.
-func open(d *pvd.Domain, src netip.Addr, typ, proto int) (*os.File, error) {
-	family, sa := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{})
+func (s *Set) open(d *pvd.Domain, src netip.Addr, typ, proto int) (*os.File, error) {
+	if err := s.admit(d, src, netip.Addr{}); err != nil {
+		return nil, fmt.Errorf("open a socket on %s: %w", d.Name, err)
+	}
+	family, sa := unix.AF_INET, unix.Sockaddr(nil)
 	if src.Is6() {
 		family, sa = unix.AF_INET6, &unix.SockaddrInet6{Addr: src.As16()}
 	} else {

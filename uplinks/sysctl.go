@@ -1,51 +1,90 @@
 package uplinks
 
 import (
+	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"mifvif/pvd"
 )
 
-// strongHost are the sysctls that make ARP follow the strong host model: an
-// uplink answers for its own addresses only and asks with them only. Of two
-// values the larger of "all" and the interface's is in force.
-func strongHost(ifname string) map[string]string {
-	dir := filepath.Join("/proc/sys/net/ipv4/conf", strings.ReplaceAll(ifname, "/", "."))
-	return map[string]string{
-		filepath.Join(dir, "arp_ignore"):   "1",
-		filepath.Join(dir, "arp_announce"): "2",
-	}
-}
-
-// tune sets the sysctls of uplinks that are new. Each old value is in the undo
-// record before it is changed.
+// tune makes ARP on uplinks follow the strong host model (RFC 1122 3.3.4.2): an
+// uplink answers for its own addresses only (arp_ignore) and asks with those
+// that suit the question (arp_announce). Each old value is in the undo record
+// before it is changed. Reverse path filters stay as they are, since a domain's
+// source rule makes them right; only where an address is on two interfaces, and
+// so has no such rule, a strict filter would drop every answer and is loosened.
 func (s *Set) tune(set *pvd.Set) {
+	owners := addressOwners(set)
 	for _, d := range set.All() {
-		if d.State == pvd.Offline || s.tuned[d.Interface] {
+		if d.State == pvd.Offline || d.State == pvd.Disabled {
 			continue
 		}
-		s.tuned[d.Interface] = true
-		for path, want := range strongHost(d.Interface) {
-			if err := s.setSysctl(path, want); err != nil {
-				s.log.Warn("a sysctl could not be set", "path", path, "error", err)
-			}
+		s.raise(d.Interface, "arp_ignore", 1)
+		s.raise(d.Interface, "arp_announce", 2)
+		if shares(d, owners) && filter(d.Interface) == strictFilter {
+			s.raise(d.Interface, "rp_filter", looseFilter)
 		}
 	}
 }
 
-func (s *Set) setSysctl(path, want string) error {
-	old, err := os.ReadFile(path)
+// Values of rp_filter (RFC 3704 2.2, 2.4).
+const (
+	strictFilter = 1
+	looseFilter  = 2
+)
+
+// filter returns the reverse path filter in force: the larger value of "all"
+// and the interface's.
+func filter(ifname string) int {
+	all, _ := readSetting(setting("all", "rp_filter"))
+	own, _ := readSetting(setting(ifname, "rp_filter"))
+	return max(all, own)
+}
+
+// shares reports whether an IPv4 address of d is on another uplink too.
+func shares(d *pvd.Domain, owners map[netip.Addr]int) bool {
+	for _, a := range d.Addresses {
+		if addr := a.Prefix.Addr(); addr.Is4() && owners[addr] > 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// raise sets an interface's setting to least, unless it is at least that.
+func (s *Set) raise(ifname, key string, least int) {
+	path := setting(ifname, key)
+	was, err := readSetting(path)
+	if err != nil || was >= least {
+		return // an interface that is gone, or nothing to do
+	}
+	now := strconv.Itoa(least)
+	if err := s.cfg.Undo.Record(path, strconv.Itoa(was), now); err != nil {
+		s.warn("a sysctl is left as it is because it cannot be noted for undoing", path, err)
+		return
+	}
+	if err := os.WriteFile(path, []byte(now), 0); err != nil {
+		s.warn("a sysctl could not be set", path, err)
+	}
+}
+
+// setting is the file of an interface's IPv4 setting.
+func setting(ifname, key string) string {
+	return filepath.Join("/proc/sys/net/ipv4/conf", ifname, key)
+}
+
+func readSetting(path string) (int, error) {
+	b, err := os.ReadFile(path)
 	if err != nil {
-		return err
+		return 0, fmt.Errorf("read a sysctl: %w", err)
 	}
-	was := strings.TrimSpace(string(old))
-	if was == want {
-		return nil
+	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return 0, fmt.Errorf("read sysctl %s: %w", path, err)
 	}
-	if err := s.cfg.Undo.Record(path, was, want); err != nil {
-		return err
-	}
-	return os.WriteFile(path, []byte(want), 0)
+	return n, nil
 }

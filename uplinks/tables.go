@@ -15,38 +15,49 @@ const (
 	metricRefuse = 1 << 30
 )
 
-// localTable holds copies of the host's own networks that are no uplinks: rule
-// 6411 sends everything there first, so that replies to the LAN, to containers
-// and virtual machines stay there whatever their source.
+// localTable holds copies of the routes of the host's own networks, those of
+// interfaces that are no uplinks: rule 6411 sends everything there first, so
+// that replies to the LAN, to containers and virtual machines stay there
+// whatever their source.
 const localTable = 64181
 
-// mainTable is the kernel's main routing table.
-const mainTable = 254
+// The kernel's main routing table, and its protocol number for routes that it
+// made itself.
+const (
+	mainTable   = 254
+	protoKernel = 2
+)
 
-// tableOf returns the routes of one domain's table.
-func tableOf(d *pvd.Domain) []netwatch.Route {
+// shortest is the shortest prefix that is no default route in disguise: 0/1 and
+// 128/1 as VPN clients set them, or 2000::/3.
+const shortest = 4
+
+// tableOf returns the routes of one domain's table: what is on its link, what
+// is behind it, its next hops in order, and a refusal of everything else. The
+// default is there also where the domain is declared not to lead to the
+// Internet: names in its zones may have any address.
+func tableOf(d *pvd.Domain, st netwatch.State) []netwatch.Route {
 	var routes []netwatch.Route
 	add := func(r netwatch.Route) {
 		r.Table = d.Table()
+		if r.Type == netwatch.Unicast {
+			r.Ifindex = d.Ifindex
+		}
 		routes = append(routes, r)
 	}
-	if d.State == pvd.Online || d.State == pvd.Degraded || d.State == pvd.Captive || d.State == pvd.Draining {
-		for _, r := range connected(d) {
+	if d.State != pvd.Offline {
+		onLink := connected(d, st)
+		for _, r := range onLink {
 			add(r)
 		}
 		for _, r := range d.Routes {
-			add(netwatch.Route{Dst: r.Dst, Gateway: r.Via, Ifindex: d.Ifindex, Metric: metricHop, OnLink: r.Via.IsValid() && !onLink(d, r.Via)})
+			add(netwatch.Route{Dst: r.Dst.Masked(), Gateway: r.Via, Metric: metricHop, OnLink: offLink(r.Via, onLink)})
 		}
-		for i, h := range d.NextHops {
+		for i, h := range hops(d) {
 			add(netwatch.Route{
-				Dst: anyPrefix(h.Is6), Gateway: h.Addr, Ifindex: d.Ifindex, Metric: metricHop + i,
-				Source: preferred(d, h.Is6), OnLink: h.Addr.IsValid() && h.Addr.Is6() == h.Is6 && !onLink(d, h.Addr),
+				Dst: anyPrefix(h.Is6), Gateway: h.Addr, Metric: metricHop + i,
+				Source: hint(d, h.Is6), OnLink: offLink(h.Addr, onLink),
 			})
-		}
-		if d.P2P && len(d.NextHops) == 0 {
-			for _, p := range d.Prefixes {
-				add(netwatch.Route{Dst: p.Masked(), Ifindex: d.Ifindex, Metric: metricHop})
-			}
 		}
 	}
 	add(netwatch.Route{Type: netwatch.Unreachable, Dst: anyPrefix(false), Metric: metricRefuse})
@@ -54,22 +65,52 @@ func tableOf(d *pvd.Domain) []netwatch.Route {
 	return routes
 }
 
-// connected returns the on-link prefixes of a domain, each once.
-func connected(d *pvd.Domain) []netwatch.Route {
-	seen := make(map[netip.Prefix]bool)
+// hops returns the domain's next hops. A point-to-point link needs none: there
+// the link itself is the next hop of every family that has an address.
+func hops(d *pvd.Domain) []pvd.NextHop {
+	all := d.NextHops[:len(d.NextHops):len(d.NextHops)]
+	for _, is6 := range []bool{false, true} {
+		if d.P2P && hasFamily(d, is6) && !hasHop(d, is6) {
+			all = append(all, pvd.NextHop{Is6: is6})
+		}
+	}
+	return all
+}
+
+// connected returns the on-link prefixes of a domain: those the kernel has made
+// routes for. An address alone says nothing of its link: a router may say that
+// neighbours are to be reached through it (RFC 4861 6.3.4, L flag).
+func connected(d *pvd.Domain, st netwatch.State) []netwatch.Route {
 	var routes []netwatch.Route
-	for _, a := range d.Addresses {
-		p := a.Prefix.Masked()
-		if seen[p] || a.Prefix.Bits() == a.Prefix.Addr().BitLen() {
+	for _, r := range st.Routes {
+		if r.Table != mainTable || r.Ifindex != d.Ifindex || r.Type != netwatch.Unicast || r.Protocol != protoKernel ||
+			r.Gateway.IsValid() || r.LinkDown || r.Dst.Bits() == 0 || linkScoped(r.Dst) || r.Dst.IsSingleIP() && d.Owns(r.Dst.Addr()) {
 			continue
 		}
-		seen[p] = true
-		routes = append(routes, netwatch.Route{Dst: p, Ifindex: d.Ifindex, Metric: metricOnLink})
+		one := netwatch.Route{Dst: r.Dst, Metric: metricOnLink}
+		if d.Owns(r.Source) {
+			one.Source = r.Source
+		}
+		routes = append(routes, one)
 	}
-	if len(d.Addresses) > 0 && hasFamily(d, true) {
-		routes = append(routes, netwatch.Route{Dst: netip.MustParsePrefix("fe80::/64"), Ifindex: d.Ifindex, Metric: metricOnLink})
+	if hasFamily(d, true) {
+		routes = append(routes, netwatch.Route{Dst: netip.MustParsePrefix("fe80::/64"), Metric: metricOnLink})
 	}
 	return routes
+}
+
+// offLink reports whether the kernel has to be told that a next hop is on the
+// link all the same.
+func offLink(hop netip.Addr, onLink []netwatch.Route) bool {
+	if !hop.IsValid() || hop.IsLinkLocalUnicast() {
+		return false
+	}
+	for _, r := range onLink {
+		if r.Dst.Contains(hop) {
+			return false
+		}
+	}
+	return true
 }
 
 func hasFamily(d *pvd.Domain, is6 bool) bool {
@@ -81,21 +122,30 @@ func hasFamily(d *pvd.Domain, is6 bool) bool {
 	return false
 }
 
-// onLink reports whether a is in one of d's prefixes, or link-local.
-func onLink(d *pvd.Domain, a netip.Addr) bool {
-	if a.IsLinkLocalUnicast() {
-		return true
-	}
-	for _, have := range d.Addresses {
-		if have.Prefix.Masked().Contains(a) {
+func hasHop(d *pvd.Domain, is6 bool) bool {
+	for _, h := range d.NextHops {
+		if h.Is6 == is6 {
 			return true
 		}
 	}
 	return false
 }
 
-// preferred returns the source hint of a default route: the first address of
-// the family that is neither deprecated nor temporary, zero if there is none.
+// hint returns the source that the kernel is to choose for apps that bind the
+// uplink's device only: the first address that is not deprecated. Where the
+// family has temporary addresses the choice is left to the kernel, which knows
+// whether they are preferred (RFC 8981, use_tempaddr).
+func hint(d *pvd.Domain, is6 bool) netip.Addr {
+	for _, a := range d.Addresses {
+		if a.Prefix.Addr().Is6() == is6 && a.Temporary && !a.Deprecated {
+			return netip.Addr{}
+		}
+	}
+	return preferred(d, is6)
+}
+
+// preferred returns the first address of the family that is neither deprecated
+// nor temporary, zero if there is none.
 func preferred(d *pvd.Domain, is6 bool) netip.Addr {
 	for _, a := range d.Addresses {
 		if a.Prefix.Addr().Is6() == is6 && !a.Deprecated && !a.Temporary {
@@ -106,26 +156,34 @@ func preferred(d *pvd.Domain, is6 bool) netip.Addr {
 }
 
 // localRoutes copies what the main table has for interfaces that are no
-// uplinks, without any default route.
-func localRoutes(set *pvd.Set, st netwatch.State, own string) []netwatch.Route {
-	uplink := make(map[int]bool)
+// uplinks, mif0 included, without any default route. What is link-local needs
+// no copy: it is asked for with its interface.
+func localRoutes(set *pvd.Set, st netwatch.State) []netwatch.Route {
+	skip := make(map[int]bool)
 	for _, d := range set.All() {
-		uplink[d.Ifindex] = true
+		skip[d.Ifindex] = skip[d.Ifindex] || isUplink(d)
 	}
 	for _, l := range st.Links {
-		if l.Name == own || l.Loopback || !l.Up {
-			uplink[l.Index] = true
+		if l.Loopback || !l.Up {
+			skip[l.Index] = true
 		}
 	}
 	var routes []netwatch.Route
 	for _, r := range st.Routes {
-		if r.Table != mainTable || r.Type != netwatch.Unicast || uplink[r.Ifindex] || r.Dst.Bits() <= 1 || r.LinkDown {
+		if r.Table != mainTable || r.Type != netwatch.Unicast || skip[r.Ifindex] || r.LinkDown ||
+			r.Dst.Bits() < shortest || linkScoped(r.Dst) {
 			continue
 		}
 		r.Table, r.Metric = localTable, max(r.Metric, 1)
 		routes = append(routes, r)
 	}
 	return routes
+}
+
+// linkScoped reports whether destinations of the prefix mean something only
+// together with a link.
+func linkScoped(p netip.Prefix) bool {
+	return p.Addr().IsMulticast() || p.Addr().Is6() && p.Addr().IsLinkLocalUnicast()
 }
 
 func anyPrefix(is6 bool) netip.Prefix {

@@ -1,0 +1,66 @@
+package pvd
+
+import "time"
+
+// Deadline returns when Build has to be called again although nothing changed,
+// because a lost domain is to be forgotten then; ok is false when there is none.
+func (b *Builder) Deadline() (at time.Time, ok bool) {
+	for id, m := range b.known {
+		if !b.perishable(id, m) {
+			continue
+		}
+		if end := m.lost.Add(forgetAfter); !ok || end.Before(at) {
+			at, ok = end, true
+		}
+	}
+	return at, ok
+}
+
+// forget drops the domains that have been lost for long, and the longest lost
+// ones beyond what is kept. Declared domains are never forgotten.
+func (b *Builder) forget() {
+	for id, m := range b.known {
+		if b.perishable(id, m) && time.Since(m.lost) >= forgetAfter {
+			b.drop(id)
+		}
+	}
+	for b.lostOnes() > maxLost {
+		b.dropOldest()
+	}
+}
+
+// perishable reports whether a domain is lost and only remembered.
+func (b *Builder) perishable(id string, m *memory) bool {
+	return m.last != nil && m.last.State == Offline && !b.discovery.names(id)
+}
+
+func (b *Builder) lostOnes() int {
+	n := 0
+	for id, m := range b.known {
+		if b.perishable(id, m) {
+			n++
+		}
+	}
+	return n
+}
+
+// dropOldest forgets the domain that was lost first.
+func (b *Builder) dropOldest() {
+	var oldest string
+	for id, m := range b.known {
+		if b.perishable(id, m) && (oldest == "" || m.lost.Before(b.known[oldest].lost)) {
+			oldest = id
+		}
+	}
+	b.drop(oldest)
+}
+
+// drop forgets a domain and gives its slot back.
+func (b *Builder) drop(id string) {
+	if m := b.known[id]; m != nil {
+		if m.last != nil {
+			b.slots.release(m.slot)
+		}
+		delete(b.known, id)
+	}
+}

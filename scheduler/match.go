@@ -1,0 +1,121 @@
+package scheduler
+
+import (
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+
+	"mifvif/flow"
+)
+
+// subject is a flow as matches, claims and affinity look at it: addresses
+// unmapped, the name in lower case without its final dot.
+type subject struct {
+	flow.Flow
+	src, dst netip.Addr
+	family   int // 0 for IPv4, 1 for IPv6
+}
+
+// newSubject restates f. It does not allocate unless the name has capitals.
+func newSubject(f flow.Flow) subject {
+	s := subject{Flow: f, src: f.Src.Addr().Unmap(), dst: f.Dst.Addr().Unmap()}
+	s.Name = strings.ToLower(strings.TrimSuffix(f.Name, "."))
+	s.family = family(s.dst.Is6())
+	return s
+}
+
+func family(is6 bool) int {
+	if is6 {
+		return 1
+	}
+	return 0
+}
+
+// matches reports whether the rule is about f.
+func (m *Match) matches(f *subject) bool {
+	return m.proto(f.Proto) && m.port(f.Dst.Port()) && in(m.DSCP, f.DSCP) && in(m.Ingress, f.Ingress) &&
+		contain(m.Dst, f.dst) && contain(m.Src, f.src) && m.name(f.Name)
+}
+
+// in reports whether v is in the list, or there is none.
+func in[T comparable](list []T, v T) bool { return len(list) == 0 || slices.Contains(list, v) }
+
+// contain reports whether a lies in one of the prefixes, or there are none.
+func contain(prefixes []netip.Prefix, a netip.Addr) bool {
+	if len(prefixes) == 0 {
+		return true
+	}
+	for _, p := range prefixes {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Match) port(port uint16) bool {
+	if len(m.Ports) == 0 {
+		return true
+	}
+	for _, r := range m.Ports {
+		if r.First <= port && port <= r.Last {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Match) proto(p flow.Proto) bool {
+	if p == flow.ICMPv6 {
+		p = flow.ICMP
+	}
+	return in(m.Protos, p)
+}
+
+func (m *Match) name(name string) bool {
+	if len(m.Names) == 0 {
+		return true
+	}
+	if name == "" {
+		return false
+	}
+	for _, pattern := range m.Names {
+		if ok, err := path.Match(pattern, name); err == nil && ok {
+			return true
+		}
+	}
+	return false
+}
+
+// canonical returns the match in the form that matches compares with: names in
+// lower case without final dot, the ICMPs as one. The original stays as it is.
+func (m Match) canonical() Match {
+	m.Names, m.Protos = slices.Clone(m.Names), slices.Clone(m.Protos)
+	for i, n := range m.Names {
+		m.Names[i] = strings.ToLower(strings.TrimSuffix(n, "."))
+	}
+	for i, p := range m.Protos {
+		if p == flow.ICMPv6 {
+			m.Protos[i] = flow.ICMP
+		}
+	}
+	return m
+}
+
+// tellsApart reports whether the match tells destinations of one app socket of
+// the family apart. A whole family does not: a socket's flows are of one family.
+func (m *Match) tellsApart(family int) bool {
+	return m.wide() || m.narrow(family)
+}
+
+// wide reports whether the match is limited by something of the destination
+// other than its address.
+func (m *Match) wide() bool { return len(m.Ports) > 0 || len(m.Names) > 0 }
+
+// narrow reports whether the match is limited to some addresses of the family.
+func (m *Match) narrow(family int) bool {
+	return len(m.Dst) > 0 && !slices.ContainsFunc(m.Dst, func(p netip.Prefix) bool {
+		return p.Bits() == 0 && p.Addr().Is6() == (family == 1)
+	})
+}
