@@ -65,7 +65,7 @@ func Default() *Config {
 			ManageHost: "auto",
 		},
 		Ignore: []string{"docker*", "veth*", "br-*", "virbr*"},
-		Policy: scheduler.Policy{Algorithm: scheduler.Weighted, Affinity: scheduler.AffinitySite},
+		Policy: scheduler.Policy{Algorithm: scheduler.Weighted, Affinity: scheduler.AffinitySite, OnFailure: scheduler.FailAuto},
 		Control: Control{
 			Socket: DefaultSocket,
 		},

@@ -38,7 +38,7 @@ func (r *reader) rule(at string, in rawRule) scheduler.Rule {
 		Require: in.Require, Prefer: in.Prefer, Forbid: in.Forbid,
 		Algorithm: pickWord(r, at+".algorithm", "algorithm", in.Algorithm, algorithms(), scheduler.Inherit),
 		Affinity:  pickWord(r, at+".affinity", "affinity", in.Affinity, affinities(), scheduler.AffinityInherit),
-		OnFailure: pickWord(r, at+".on_failure", "on_failure", in.OnFailure, failures(), scheduler.FailAuto),
+		OnFailure: pickWord(r, at+".on_failure", "on_failure", in.OnFailure, failures(), scheduler.FailInherit),
 	}
 	if in.Locked {
 		out.Actor = scheduler.Locked

@@ -2,6 +2,7 @@ package dns
 
 import (
 	"encoding/binary"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -41,7 +42,7 @@ func badQueries() map[string]struct {
 		"empty":             {nil, -1},
 		"short header":      {whole[:11], -1},
 		"an answer":         {raw(func(m *wire.Msg) { m.Response = true }), -1},
-		"oversize":          {append(whole[:len(whole):len(whole)], make([]byte, maxQuery)...), -1},
+		"oversize":          {append(slices.Clip(whole), make([]byte, maxQuery)...), -1},
 		"header only":       {whole[:12], wire.RcodeFormatError},
 		"truncated name":    {whole[:20], wire.RcodeFormatError},
 		"truncated OPT":     {whole[:len(whole)-5], wire.RcodeFormatError},
@@ -73,6 +74,7 @@ func TestBadQueriesNeverLeave(t *testing.T) {
 	for name, tt := range badQueries() {
 		t.Run(name, func(t *testing.T) {
 			one(t, answers(good), func(t *testing.T, s *Server, w *world) {
+				t.Helper()
 				if tt.rcode < 0 {
 					s.ServeUDP(tt.b, app(), func([]byte) { t.Error("it was answered") })
 					synctest.Wait()
@@ -118,7 +120,7 @@ func FuzzQuery(f *testing.F) {
 			t.Fatalf("a query that was accepted cannot be sent on: %v", err)
 		}
 		reserved(r)
-		homeless(r.name, r.qtype)
+		_ = homeless(r.name, r.qtype)
 		if p := reversePrefix(r.name); p.IsValid() {
 			locallyServed(p)
 		}

@@ -30,6 +30,7 @@ func one(t *testing.T, u upstream, f func(t *testing.T, s *Server, w *world)) {
 func TestWhatTheResolverIsAsked(t *testing.T) {
 	for _, bits := range []struct{ do, cd, ad, rd bool }{{}, {do: true, rd: true}, {cd: true, rd: true}, {ad: true, rd: true}} {
 		one(t, answers("wWw.eXample.net. 60 IN A 203.0.113.80"), func(t *testing.T, s *Server, w *world) {
+			t.Helper()
 			q := query("wWw.eXample.net.", wire.TypeA)
 			q.SetEdns0(512, bits.do)
 			q.Extra = q.Extra[1:]
@@ -56,6 +57,7 @@ func TestWhatTheResolverIsAsked(t *testing.T) {
 
 func TestIdsAreFresh(t *testing.T) {
 	one(t, answers(good), func(t *testing.T, s *Server, w *world) {
+		t.Helper()
 		ids := make(map[uint16]bool)
 		for range 20 {
 			q := query("www.example.net.", wire.TypeA)
@@ -76,6 +78,7 @@ func TestADOnlyForThoseWhoAsk(t *testing.T) {
 		return packed(m)
 	}
 	one(t, authentic, func(t *testing.T, s *Server, _ *world) {
+		t.Helper()
 		if ask(t, s, query("www.example.net.", wire.TypeA)).AuthenticatedData {
 			t.Error("AD is set for a client that did not ask (RFC 6840 5.8)")
 		}
@@ -105,6 +108,7 @@ func TestCutAnswerIsFetchedOverTCP(t *testing.T) {
 		return packed(m)
 	}
 	one(t, cut, func(t *testing.T, s *Server, w *world) {
+		t.Helper()
 		got := ask(t, s, query("www.example.net.", wire.TypeAAAA))
 		want := []string{"fiber 192.0.2.53 udp", "fiber 192.0.2.53 tcp"}
 		if diff := cmp.Diff(want, w.seen()); diff != "" {
@@ -142,6 +146,7 @@ func TestServerWithoutEDNSIsAskedPlainly(t *testing.T) {
 			return packed(m)
 		}
 		one(t, old, func(t *testing.T, s *Server, w *world) {
+			t.Helper()
 			for range 2 {
 				if got := ask(t, s, query("www.example.net.", wire.TypeA)); len(got.Answer) != 1 {
 					t.Errorf("after %s: %s", wire.RcodeToString[rcode], brief(got))
@@ -180,6 +185,7 @@ func TestForgedAnswersArePassedOver(t *testing.T) {
 		return append(forged(q), answers(good)(n, q)...)
 	}
 	one(t, attacked, func(t *testing.T, s *Server, _ *world) {
+		t.Helper()
 		got := ask(t, s, query("www.example.net.", wire.TypeA))
 		if want := "NOERROR; www.example.net. 60 IN A 203.0.113.80"; brief(got) != want {
 			t.Errorf("got %q, want %q", brief(got), want)
@@ -202,6 +208,7 @@ func TestFloodOfForgedAnswersLeadsToTCP(t *testing.T) {
 		return out
 	}
 	one(t, flood, func(t *testing.T, s *Server, w *world) {
+		t.Helper()
 		if got := ask(t, s, query("www.example.net.", wire.TypeA)); len(got.Answer) != 1 {
 			t.Errorf("got %s, want the answer over TCP", brief(got))
 		}

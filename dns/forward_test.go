@@ -3,6 +3,7 @@ package dns
 import (
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -112,9 +113,9 @@ func TestDeadNetworkIsPassedOverAndTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fiber, lte := domain(1, "fiber", "192.0.2.53"), domain(2, "lte", "198.51.100.53")
 		w := newWorld(fiber, lte)
-		alive := false
+		var alive atomic.Bool
 		w.at(fiber, 0, func(n string, q *wire.Msg) [][]byte {
-			if alive {
+			if alive.Load() {
 				return answers(good)(n, q)
 			}
 			return nil
@@ -128,7 +129,7 @@ func TestDeadNetworkIsPassedOverAndTriedAgain(t *testing.T) {
 		if took := time.Since(begun); took > 0 {
 			t.Errorf("the second query took %v, want the dead network passed over", took)
 		}
-		alive = true
+		alive.Store(true)
 		time.Sleep(longestPause)
 		ask(t, s, query("www.example.net.", wire.TypeA))
 		if got := w.seen(); !strings.HasPrefix(got[len(got)-1], "fiber") {

@@ -277,6 +277,7 @@ func TestAliasLoopEnds(t *testing.T) {
 
 func TestCountsByDomainAndRcode(t *testing.T) {
 	one(t, says(wire.RcodeNameError), func(t *testing.T, s *Server, _ *world) {
+		t.Helper()
 		ask(t, s, query("a.example.net.", wire.TypeA))
 		ask(t, s, query("b.example.net.", wire.TypeA))
 		ask(t, s, query("localhost.", wire.TypeA))
@@ -320,6 +321,8 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%d queries were dropped for all, want 17 of 20", n)
 		}
 		time.Sleep(5 * time.Second)
+		s.queries.mu.Lock()
+		defer s.queries.mu.Unlock()
 		if s.queries.total != 0 || len(s.queries.held) != 0 {
 			t.Errorf("%d places are still held: %v", s.queries.total, slices.Collect(keys(s.queries.held)))
 		}

@@ -22,6 +22,24 @@ func (loopback) Dial(ctx context.Context, _ *pvd.Domain, network string, dst net
 	return new(net.Dialer).DialContext(ctx, network, dst.String())
 }
 
+// listen opens one loopback port for both transports.
+func listen(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for range 100 {
+		pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := net.Listen("tcp", pc.LocalAddr().String())
+		if err == nil {
+			return pc, l
+		}
+		pc.Close() // somebody has the TCP port: try another
+	}
+	t.Fatal("no port is free for both UDP and TCP")
+	return nil, nil
+}
+
 // resolver runs miekg's server on a loopback port, both transports.
 func resolver(t *testing.T) netip.AddrPort {
 	t.Helper()
@@ -32,14 +50,7 @@ func resolver(t *testing.T) netip.AddrPort {
 		}
 		_ = w.WriteMsg(m)
 	})
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", pc.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	pc, l := listen(t)
 	var ready, work sync.WaitGroup
 	t.Cleanup(work.Wait)
 	for _, srv := range []*wire.Server{{PacketConn: pc, Handler: handler}, {Listener: l, Handler: handler}} {

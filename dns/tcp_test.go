@@ -68,6 +68,7 @@ func slow(n string, q *wire.Msg) [][]byte {
 
 func TestConnectionAnswersOutOfOrder(t *testing.T) {
 	one(t, slow, func(t *testing.T, s *Server, _ *world) {
+		t.Helper()
 		c, done := dial(t, s)
 		send(t, c, query("slow.example.net.", wire.TypeA))
 		send(t, c, query("fast.example.net.", wire.TypeA))
@@ -103,6 +104,7 @@ func TestConnectionEnds(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			one(t, answers(good), func(t *testing.T, s *Server, _ *world) {
+				t.Helper()
 				begun := time.Now()
 				c, done := dial(t, s)
 				tt.do(t, c)
@@ -118,6 +120,7 @@ func TestConnectionEnds(t *testing.T) {
 
 func TestClientThatDoesNotReadIsCutOff(t *testing.T) {
 	one(t, answers(good), func(t *testing.T, s *Server, _ *world) {
+		t.Helper()
 		c, done := dial(t, s)
 		send(t, c, query("www.example.net.", wire.TypeA))
 		begun := time.Now()
@@ -131,6 +134,7 @@ func TestClientThatDoesNotReadIsCutOff(t *testing.T) {
 
 func TestPipelineIsBounded(t *testing.T) {
 	one(t, silent, func(t *testing.T, s *Server, w *world) {
+		t.Helper()
 		c, done := dial(t, s)
 		sent := make(chan int)
 		go func() {
@@ -153,6 +157,7 @@ func TestPipelineIsBounded(t *testing.T) {
 
 func TestConnectionEndsWithItsContext(t *testing.T) {
 	one(t, silent, func(t *testing.T, s *Server, _ *world) {
+		t.Helper()
 		ours, theirs := net.Pipe()
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})

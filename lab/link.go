@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // An End names one end of a link: the interface Link of a node.
@@ -101,7 +102,11 @@ func (n *Node) TxPackets(link string) (sent uint64) {
 func (n *Node) AddAddress(link string, addrs ...netip.Prefix) error {
 	for _, a := range addrs {
 		err := n.onLink(link, "add "+a.String()+" to", func(l netlink.Link) error {
-			return n.netlink.AddrReplace(l, &netlink.Addr{IPNet: ipNet(a)})
+			addr := &netlink.Addr{IPNet: ipNet(a)}
+			if a.Addr().Is6() {
+				addr.Flags = unix.IFA_F_NODAD // else it cannot be bound at once
+			}
+			return n.netlink.AddrReplace(l, addr)
 		})
 		if err != nil {
 			return err

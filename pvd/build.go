@@ -100,8 +100,8 @@ func (b *Builder) present(id string, link netwatch.Link, kernel *view) *Domain {
 	if d.State != Online && decl == nil && m.last == nil {
 		return nil
 	}
-	if !up {
-		d.Internet = d.Internet || decl == nil && m.last != nil && m.last.Internet
+	if d.State == Offline && decl == nil {
+		d.Internet = d.Internet || m.last.Internet // what it is good for when it is back
 	}
 	b.known[id] = m
 	return d

@@ -2,9 +2,6 @@ package scheduler
 
 import (
 	"net/netip"
-	"strings"
-
-	"golang.org/x/net/publicsuffix"
 )
 
 // hashSeed starts every hash. It is fixed: the same policy over the same
@@ -46,7 +43,7 @@ func hashAddr(h uint64, a netip.Addr) uint64 {
 
 // affinityKey returns one number for all flows that are kept together: two
 // flows have the same if the affinity says so. app is the app side.
-func affinityKey(kind Affinity, app netip.Addr, f *subject) uint64 {
+func (s *Scheduler) affinityKey(kind Affinity, app netip.Addr, f *subject) uint64 {
 	h := hashAddr(mix(hashSeed, uint64(kind)), app)
 	switch kind {
 	case AffinityNone:
@@ -55,22 +52,11 @@ func affinityKey(kind Affinity, app netip.Addr, f *subject) uint64 {
 	case AffinityDestination:
 		h = hashAddr(h, f.dst)
 	case AffinitySite:
-		if s := site(f.Name); s != "" {
-			h = hashString(h, s)
+		if site := s.sites.of(f.Name); site != "" {
+			h = hashString(h, site)
 		} else {
 			h = hashAddr(h, f.dst)
 		}
 	}
 	return finish(h)
-}
-
-// site returns the registrable domain of a name, the name itself where it has
-// none, "" if there is no name. The name is in lower case without final dot.
-func site(name string) string {
-	suffix, _ := publicsuffix.PublicSuffix(name)
-	i := len(name) - len(suffix) - 1
-	if i < 0 {
-		return name
-	}
-	return name[1+strings.LastIndexByte(name[:i], '.'):]
 }

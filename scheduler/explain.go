@@ -83,7 +83,7 @@ func (t *trace) narrowed(p *pick, in members, why string) {
 		return
 	}
 	out := p.left.without(&in)
-	for i := range out.each() {
+	for i := out.next(0); i >= 0; i = out.next(i + 1) {
 		t.lost(p.snap.domains[i], why)
 	}
 }
@@ -94,7 +94,7 @@ func (t *trace) removed(p *pick, left members, r *rule) {
 		return
 	}
 	out := p.left.without(&left)
-	for i := range out.each() {
+	for i := out.next(0); i >= 0; i = out.next(i + 1) {
 		why := "rule " + quoted(r) + " requires another"
 		if r.forbid.has(i) {
 			why = "rule " + quoted(r) + " forbids it"

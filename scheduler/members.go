@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"iter"
 	"math/bits"
 
 	"mifvif/pvd"
@@ -30,17 +29,28 @@ func (m members) without(o *members) members {
 	return m
 }
 
-func (m *members) empty() bool { return *m == members{} }
-
-// each yields the places in order.
-func (m *members) each() iter.Seq[int] {
-	return func(yield func(int) bool) {
-		for i, word := range m {
-			for ; word != 0; word &= word - 1 {
-				if !yield(i*64 + bits.TrailingZeros64(word)) {
-					return
-				}
-			}
+// meets reports whether a member is in both.
+func (m *members) meets(o *members) bool {
+	for i := range m {
+		if m[i]&o[i] != 0 {
+			return true
 		}
 	}
+	return false
+}
+
+func (m *members) empty() bool { return *m == members{} }
+
+// next returns the first member at place i or after it, -1 if there is none.
+func (m *members) next(i int) int {
+	for w := i / 64; w < len(m); w++ {
+		word := m[w]
+		if w == i/64 {
+			word &= ^uint64(0) << (i % 64)
+		}
+		if word != 0 {
+			return w*64 + bits.TrailingZeros64(word)
+		}
+	}
+	return -1
 }

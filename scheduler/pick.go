@@ -164,12 +164,14 @@ func (p *pick) allowedWith(r *rule, name string) bool {
 // domain without Internet survives only so, or because a rule requires it.
 func (p *pick) scope() bool {
 	if owners, ok := p.snap.claims.Lookup(p.flow.dst); ok {
-		if in := p.left.and(owners); !in.empty() {
-			p.narrow(in, "another domain claims the destination")
-			p.owned = true
-			return true
+		p.owned = p.left.meets(owners)
+		if p.owned || !p.required() {
+			p.narrow(p.left.and(owners), "another domain claims the destination")
 		}
-		if !p.required() {
+		switch {
+		case p.owned:
+			return true
+		case p.left.empty():
 			return p.refuseUnless(*owners, reasonOwner)
 		}
 	}

@@ -47,11 +47,11 @@ func (p *pick) order() {
 	algorithm, key := p.algorithm(), uint64(0)
 	var stuck *pvd.Domain
 	if algorithm == Weighted {
-		key = affinityKey(p.affinity(), p.app(p.flow.src), &p.flow)
+		key = p.affinityKey(p.affinity(), p.app(p.flow.src), &p.flow)
 		stuck = p.stuck(key)
 	}
 	var at [MaxCandidates]standing
-	for i := range p.left.each() {
+	for i := p.left.next(0); i >= 0; i = p.left.next(i + 1) {
 		d := p.snap.domains[i]
 		src, ok := p.source(d, p.flow.dst)
 		if !ok {
@@ -181,7 +181,7 @@ func (p *pick) stuck(key uint64) *pvd.Domain {
 	if !ok {
 		return nil
 	}
-	for i := range p.left.each() {
+	for i := p.left.next(0); i >= 0; i = p.left.next(i + 1) {
 		if d := p.snap.domains[i]; d.Key() == at {
 			return d
 		}
@@ -190,7 +190,8 @@ func (p *pick) stuck(key uint64) *pvd.Domain {
 }
 
 // settle says why the first candidate is the first and what is to become of the
-// flow, and keeps the key where it is unless the decision is only asked about.
+// flow, and keeps the key where it is unless the decision is only asked about. A
+// flow that a rule puts elsewhere does not take the others of its key along.
 func (p *pick) settle(algorithm Algorithm, key uint64, stuck *pvd.Domain) {
 	first := p.dec.candidates[0].Domain
 	if p.dec.Reason == "" {
@@ -198,7 +199,11 @@ func (p *pick) settle(algorithm Algorithm, key uint64, stuck *pvd.Domain) {
 	}
 	p.fates()
 	if algorithm == Weighted && p.affinity() != AffinityNone && p.trace == nil {
-		p.sticky.keep(key, first.Key())
+		on := first
+		if stuck != nil {
+			on = stuck
+		}
+		p.sticky.keep(key, on.Key())
 	}
 }
 

@@ -31,6 +31,7 @@ type Scheduler struct {
 	app      func(netip.Addr) netip.Addr
 	snapshot atomic.Pointer[snapshot]
 	sticky   *sticky
+	sites    sites
 }
 
 // New returns a Scheduler without domains: it refuses everything until Publish.
@@ -50,8 +51,9 @@ func (s *Scheduler) Publish(set *pvd.Set, policy *Policy) {
 }
 
 // Pick returns the candidates for f, best first, and the reason. It reads one
-// immutable snapshot and does not allocate. Flows of one affinity stay on the
-// domain of the first for ten minutes after the last decision.
+// immutable snapshot and does not allocate, but for names that are new to it.
+// Flows of one affinity stay on the domain of the first for ten minutes after
+// the last decision.
 //
 // A destination of zeros stands for one that is not known yet, as in the
 // question about a name: it is nobody's and public. f.Name is in lower case.

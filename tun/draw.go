@@ -12,6 +12,7 @@ import (
 const (
 	drawTable = 64180
 	drawRule  = 6415 // (c)
+	mainTable = 254
 
 	metricThrow = 1
 	metricDraw  = 100
@@ -23,7 +24,8 @@ type Drawing struct {
 	Ifindex int          // of mif0; 0: nothing is drawn
 	Sources []netip.Addr // mif0's own addresses, the hints of the default routes
 	// Throw are destinations that are left to the main table: on-link prefixes
-	// of the uplinks.
+	// of the uplinks. One that the main table has no on-link route for is drawn in
+	// all the same: it would leave by any default route there.
 	Throw []netip.Prefix
 	LANs  []string // interfaces whose hosts are carried too
 	// Block leaves an unreachable default behind mif0's, so that nothing leaves
@@ -39,16 +41,18 @@ func always() []netip.Prefix {
 	}
 }
 
-// routes returns what the drawing's table holds.
-func (d Drawing) routes() []netwatch.Route {
-	seen := make(map[netip.Prefix]bool)
+// routes returns what the drawing's table holds, given what main has.
+func (d Drawing) routes(st netwatch.State) []netwatch.Route {
 	var routes []netwatch.Route
-	for _, list := range [][]netip.Prefix{always(), d.Throw} {
-		for _, p := range list {
-			if !seen[p] {
-				seen[p] = true
-				routes = append(routes, netwatch.Route{Table: drawTable, Type: netwatch.Throw, Dst: p, Metric: metricThrow})
-			}
+	throw := func(p netip.Prefix) {
+		routes = append(routes, netwatch.Route{Table: drawTable, Type: netwatch.Throw, Dst: p, Metric: metricThrow})
+	}
+	for _, p := range always() {
+		throw(p)
+	}
+	for _, p := range d.Throw {
+		if onLink(p.Masked(), st) {
+			throw(p.Masked())
 		}
 	}
 	for _, dst := range []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")} {
@@ -62,6 +66,17 @@ func (d Drawing) routes() []netwatch.Route {
 		}
 	}
 	return routes
+}
+
+// onLink reports whether the main table reaches all of p on a link.
+func onLink(p netip.Prefix, st netwatch.State) bool {
+	for _, r := range st.Routes {
+		if r.Table == mainTable && r.Type == netwatch.Unicast && !r.Gateway.IsValid() && !r.LinkDown &&
+			r.Dst.Bits() > 0 && r.Dst.Bits() <= p.Bits() && r.Dst.Contains(p.Addr()) {
+			return true
+		}
+	}
+	return false
 }
 
 // source returns mif0's address of a family, zero if it has none.
@@ -90,7 +105,7 @@ func (d Drawing) rules() []netwatch.Rule {
 // others changed and does nothing where nothing is to do.
 func (d Drawing) Apply(st netwatch.State) error {
 	return errors.Join(
-		netwatch.SyncRoutes(st.Routes, d.routes(), ownTable),
+		netwatch.SyncRoutes(st.Routes, d.routes(st), ownTable),
 		netwatch.SyncRules(st.Rules, d.rules(), ownRule),
 	)
 }

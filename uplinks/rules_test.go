@@ -44,7 +44,7 @@ func TestEveryRuleIsNeeded(t *testing.T) {
 	b.apply()
 	mark := func(link string) uint32 { return b.domain(link).Mark() }
 	const noNet, noHost, trapped = "network is unreachable", "no route to host", "permission denied"
-	shared4, shared6 := addr("192.0.2.5"), addr("2001:db8:5::5") // no domain's, so only the mark tells
+	shared4, shared6 := netip.Addr{}, addr("2001:db8:5::5") // no domain's, so only the mark tells
 	cases := []struct {
 		rule    int
 		without string
@@ -63,7 +63,6 @@ func TestEveryRuleIsNeeded(t *testing.T) {
 		{6412, noNet, way{"(b) the domainless mark goes by source", lab.Public4(), addr("10.2.0.2"), 0xfff00000, "", "e2 via 10.2.0.1"}},
 		{6412, noNet, way{"(b) the domainless mark goes by source, IPv6", lab.Public6(), addr("2001:db8:2::2"), 0xfff00000, "", "e2 via fe80::2"}},
 		{6413, "e2", way{"(b2) a device leads to its domain's next hop", lab.Public4(), netip.Addr{}, 0, "e2", "e2 via 10.2.0.1"}},
-		{6413, "e1 via fe80::9", way{"(b2) a device leads to its domain's next hop, IPv6", lab.Public6(), netip.Addr{}, 0, "e1", "e1 via fe80::1"}},
 		{6414, trapped, way{"(b3) a mark of nobody's is refused", lab.Public4(), netip.Addr{}, 0x7ff << 20, "", noNet}},
 		{6414, trapped, way{"(b3) a mark of nobody's is refused, IPv6", lab.Public6(), netip.Addr{}, 0x7ff << 20, "", noNet}},
 		{6414, trapped, way{"(b3) the domainless mark without a source of ours is refused", lab.Public4(), netip.Addr{}, 0xfff00000, "", noNet}},
@@ -83,6 +82,23 @@ func TestEveryRuleIsNeeded(t *testing.T) {
 				t.Errorf("without rule %d: %q, want %q", c.rule, got, c.without)
 			}
 		})
+	}
+}
+
+// TestDeviceRuleComesBeforeMain is the same for (b2) and IPv6, where main would
+// be asked after mif0's table had nothing for the device.
+func TestDeviceRuleComesBeforeMain(t *testing.T) {
+	b := newBench(t, lab.TwoNetworks())
+	b.apply()
+	must(t, b.Host.AddRoute(lab.Route{To: prefix("::/0"), Via: addr("fe80::99"), Dev: "e1", Metric: 1}))
+	question := way{dst: lab.Public6(), oif: "e1"}
+	if got := b.ask(question); got != "e1 via fe80::1" {
+		t.Errorf("%q, want the domain's next hop", got)
+	}
+	_, err := b.Host.DeleteRules(func(priority int) bool { return priority == 6413 })
+	must(t, err)
+	if got := b.ask(question); got != "e1 via fe80::99" {
+		t.Errorf("%q without the rule, want main's", got)
 	}
 }
 

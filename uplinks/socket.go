@@ -128,7 +128,9 @@ func (s *Set) Dial(ctx context.Context, d *pvd.Domain, network string, dst netip
 	addr := dst.Addr().Unmap()
 	from := netip.AddrPort{}
 	if addr.Is6() && addr.IsLinkLocalUnicast() {
-		addr = addr.WithZone(d.Interface)
+		// The device says which link; package net remembers the indices of zones
+		// for a minute, also of an interface that is another one by now.
+		addr = addr.WithZone("")
 		if !s.alive(d) {
 			err = errGone
 		}

@@ -35,7 +35,9 @@ const shortest = 4
 // tableOf returns the routes of one domain's table: what is on its link, what
 // is behind it, its next hops in order, and a refusal of everything else. The
 // default is there also where the domain is declared not to lead to the
-// Internet: names in its zones may have any address.
+// Internet: names in its zones may have any address. A domain that is offline
+// for want of a next hop keeps what it has, for flows that wait for the hop's
+// return.
 func tableOf(d *pvd.Domain, st netwatch.State) []netwatch.Route {
 	var routes []netwatch.Route
 	add := func(r netwatch.Route) {
@@ -45,20 +47,18 @@ func tableOf(d *pvd.Domain, st netwatch.State) []netwatch.Route {
 		}
 		routes = append(routes, r)
 	}
-	if d.State != pvd.Offline {
-		onLink := connected(d, st)
-		for _, r := range onLink {
-			add(r)
-		}
-		for _, r := range d.Routes {
-			add(netwatch.Route{Dst: r.Dst.Masked(), Gateway: r.Via, Metric: metricHop, OnLink: offLink(r.Via, onLink)})
-		}
-		for i, h := range hops(d) {
-			add(netwatch.Route{
-				Dst: anyPrefix(h.Is6), Gateway: h.Addr, Metric: metricHop + i,
-				Source: hint(d, h.Is6), OnLink: offLink(h.Addr, onLink),
-			})
-		}
+	onLink := connected(d, st)
+	for _, r := range onLink {
+		add(r)
+	}
+	for _, r := range d.Routes {
+		add(netwatch.Route{Dst: r.Dst.Masked(), Gateway: r.Via, Metric: metricHop, OnLink: offLink(r.Via, onLink)})
+	}
+	for i, h := range hops(d) {
+		add(netwatch.Route{
+			Dst: anyPrefix(h.Is6), Gateway: h.Addr, Metric: metricHop + i,
+			Source: hint(d, h.Is6), OnLink: offLink(h.Addr, onLink),
+		})
 	}
 	add(netwatch.Route{Type: netwatch.Unreachable, Dst: anyPrefix(false), Metric: metricRefuse})
 	add(netwatch.Route{Type: netwatch.Unreachable, Dst: anyPrefix(true), Metric: metricRefuse})
@@ -83,7 +83,7 @@ func hops(d *pvd.Domain) []pvd.NextHop {
 func connected(d *pvd.Domain, st netwatch.State) []netwatch.Route {
 	var routes []netwatch.Route
 	for _, r := range st.Routes {
-		if r.Table != mainTable || r.Ifindex != d.Ifindex || r.Type != netwatch.Unicast || r.Protocol != protoKernel ||
+		if d.Ifindex == 0 || r.Table != mainTable || r.Ifindex != d.Ifindex || r.Type != netwatch.Unicast || r.Protocol != protoKernel ||
 			r.Gateway.IsValid() || r.LinkDown || r.Dst.Bits() == 0 || linkScoped(r.Dst) || r.Dst.IsSingleIP() && d.Owns(r.Dst.Addr()) {
 			continue
 		}

@@ -57,21 +57,25 @@ func (l *UndoLog) Record(path, was, set string) error {
 }
 
 // Restore puts every sysctl back that still has the value it was set to, and
-// removes the record. Interfaces that are gone took theirs with them.
+// removes the record. Interfaces that are gone took theirs with them. What
+// could not be put back stays in the record.
 func (l *UndoLog) Restore() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var errs []error
 	for path, c := range l.entries {
 		now, err := os.ReadFile(path)
-		if err != nil || strings.TrimSpace(string(now)) != c.Set {
-			continue
+		if err == nil && strings.TrimSpace(string(now)) == c.Set {
+			if err := os.WriteFile(path, []byte(c.Was), 0); err != nil {
+				errs = append(errs, fmt.Errorf("restore %s: %w", path, err))
+				continue
+			}
 		}
-		if err := os.WriteFile(path, []byte(c.Was), 0); err != nil {
-			errs = append(errs, fmt.Errorf("restore %s: %w", path, err))
-		}
+		delete(l.entries, path)
 	}
-	clear(l.entries)
+	if len(errs) > 0 {
+		return errors.Join(append(errs, l.save())...)
+	}
 	if err := os.Remove(l.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		errs = append(errs, fmt.Errorf("remove the undo record: %w", err))
 	}

@@ -2,14 +2,18 @@ package uplinks_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"go.uber.org/goleak"
 
@@ -62,7 +66,13 @@ func newBench(t *testing.T, layout lab.Layout) *bench {
 		lab.Route{To: prefix("0.0.0.0/0"), Via: addr("10.77.0.1"), Dev: "eth0"},
 		lab.Route{To: prefix("::/0"), Via: addr("2001:db8:77::1"), Dev: "eth0"}))
 	b.settle()
-	b.builder = pvd.NewBuilder(pvd.Discovery{Own: "mif0"})
+	discovery := pvd.Discovery{Own: "mif0"}
+	for _, n := range layout.Networks {
+		if n.NoInternet { // nothing would tell it from a LAN
+			discovery.Declarations = append(discovery.Declarations, pvd.Declaration{Name: n.Link, Interface: n.Link})
+		}
+	}
+	b.builder = pvd.NewBuilder(discovery)
 	b.set = b.newSet()
 	must(t, c.Host.AddRoute(
 		lab.Route{To: prefix("0.0.0.0/0"), Kind: "prohibit", Table: trapTable},
@@ -149,6 +159,29 @@ func (b *bench) snapshot() lab.Snapshot {
 	b.t.Helper()
 	s, err := b.Host.Snapshot()
 	must(b.t, err)
+	// The kernel fills its own table when it has time.
+	s = slices.DeleteFunc(s, func(line string) bool { return strings.Contains(line, "table 255") })
+	must(b.t, b.Host.Do(func() error {
+		conn, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		table := &nftables.Table{Family: nftables.TableFamilyINet, Name: "mifvif"}
+		sets, err := conn.GetSets(table)
+		if err != nil {
+			return nil //nolint:nilerr // no table, no elements
+		}
+		for _, set := range sets {
+			elements, err := conn.GetSetElements(set)
+			if err != nil {
+				return err
+			}
+			for _, e := range elements {
+				s = append(s, fmt.Sprintf("element %s %q", set.Name, e.Key))
+			}
+		}
+		return nil
+	}))
 	return s
 }
 

@@ -44,7 +44,12 @@ func execute(args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitDone
 	}
-	if !errors.Is(err, errRefused) {
+	var invalid *config.Error
+	switch {
+	case errors.Is(err, errRefused): // the explanation has said it
+	case errors.As(err, &invalid): // begins with its own place, as compilers' errors do
+		fmt.Fprintln(stderr, invalid)
+	default:
 		fmt.Fprintln(stderr, "mifvif: "+strings.TrimRight(err.Error(), "\n"))
 	}
 	return code(err)

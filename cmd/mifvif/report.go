@@ -14,6 +14,7 @@ import (
 	"mifvif/control"
 	"mifvif/flow"
 	"mifvif/netwatch"
+	"mifvif/owner"
 	"mifvif/pvd"
 )
 
@@ -170,6 +171,10 @@ func seconds(d time.Duration) *float64 {
 // flows gathers TCP flows and bindings, newest last.
 func (d *daemon) flows() []control.Flow {
 	out := []control.Flow{}
+	owners, err := owner.Read()
+	if err != nil {
+		d.log.Debug("the owners of sockets are not known", "error", err)
+	}
 	for _, r := range d.relay.Flows() {
 		out = append(out, d.restate("t", r.ID, r.Flow, r.Domain, r.Source, r.Started, control.Flow{
 			Rule: r.Rule, Actor: r.Actor, Reason: r.Reason, Path: "terminated", State: r.State, TxBytes: r.TxBytes, RxBytes: r.RxBytes,
@@ -180,8 +185,22 @@ func (d *daemon) flows() []control.Flow {
 			Rule: r.Rule, Actor: r.Actor, Reason: r.Reason, Path: "translated", State: "bound", TxBytes: r.TxBytes, RxBytes: r.RxBytes,
 		}))
 	}
+	for i := range out {
+		out[i].Owner = owned(owners, &out[i])
+	}
 	slices.SortFunc(out, func(a, b control.Flow) int { return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.ID, b.ID)) })
 	return out
+}
+
+// owned returns whose socket a flow is, as far as the kernel says.
+func owned(owners *owner.Table, f *control.Flow) control.Owner {
+	src, err := netip.ParseAddrPort(f.Src)
+	if owners == nil || err != nil {
+		return control.Owner{}
+	}
+	protos := map[string]flow.Proto{"tcp": flow.TCP, "udp": flow.UDP}
+	o, _ := owners.Lookup(protos[f.Proto], src)
+	return control.Owner{UID: o.UID, PID: o.PID, Process: o.Process, Cgroup: o.Cgroup}
 }
 
 // restate fills in what every kind of flow has.

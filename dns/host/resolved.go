@@ -61,15 +61,30 @@ func dialResolved(ctx context.Context, bus string) (*resolved, error) {
 	return r, nil
 }
 
+// connect opens the bus. The connection outlives ctx, which bounds only how
+// long its beginning may take.
 func connect(ctx context.Context, bus string) (*dbus.Conn, error) {
-	// The connection outlives ctx, which bounds only how long we wait for it.
-	if err := ctx.Err(); err != nil {
+	open := func() (*dbus.Conn, error) { return dbus.Dial(bus) }
+	if bus == "" {
+		open = func() (*dbus.Conn, error) { return dbus.SystemBusPrivate() }
+	}
+	conn, err := open()
+	if err != nil {
 		return nil, err
 	}
-	if bus == "" {
-		return dbus.ConnectSystemBus()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	if err := greet(conn); err != nil {
+		conn.Close()
+		return nil, err
 	}
-	return dbus.Connect(bus)
+	return conn, nil
+}
+
+func greet(conn *dbus.Conn) error {
+	if err := conn.Auth(nil); err != nil {
+		return err
+	}
+	return conn.Hello()
 }
 
 // check asks the bus who resolved is, without starting it.

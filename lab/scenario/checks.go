@@ -170,7 +170,14 @@ func (e *Env) resetByApp(ctx context.Context) error {
 	return nil
 }
 
+// pingDead pings the living first: a host that answers for nobody would be
+// silent about the dead too.
 func pingDead(ctx context.Context, e *Env) error {
+	for _, dst := range []netip.Addr{lab.Public4(), lab.Public6()} {
+		if _, err := e.Tool(ctx, "ping", "-n", "-c", "1", "-W", "3", dst.String()); err != nil {
+			return err
+		}
+	}
 	for _, dst := range []netip.Addr{lab.Silent4(), lab.Silent6()} {
 		exit, err := e.TryTool(ctx, "ping", "-n", "-c", "2", "-i", "0.2", "-W", "1", dst.String())
 		if err != nil {

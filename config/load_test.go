@@ -1,0 +1,158 @@
+package config
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"mifvif/flow"
+	"mifvif/scheduler"
+)
+
+func TestDefaultsAreWhatAnEmptyFileMeans(t *testing.T) {
+	for name, content := range map[string]string{"printed defaults": Defaults(), "empty file": "", "comment": "# nothing\n"} {
+		got, err := Parse("f.yaml", []byte(content))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if diff := cmp.Diff(Default(), got, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s differ from Default():\n%s", name, diff)
+		}
+	}
+}
+
+func TestRulesAreTyped(t *testing.T) {
+	cfg, err := Parse("f.yaml", []byte(`
+pvds:
+  - {name: fiber, interface: eth0, weight: 3, internet: true, dns: {servers: [192.0.2.53, "[2001:db8::53]:5353"]}}
+rules:
+  - name: voice
+    match: {dscp: [ef, 10, cs1], proto: [udp, tcp], port: [5060, 10000-20000], dst: [192.0.2.0/24, 198.51.100.7]}
+    prefer: [fiber, lte]
+    algorithm: priority
+    affinity: none
+    on_failure: reset
+  - {name: keep, match: {src: [10.0.0.0/8]}, require: [fiber], locked: true}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := cfg.Policy.Rules[0]
+	if diff := cmp.Diff([]uint8{46, 10, 8}, r.Match.DSCP); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]scheduler.PortRange{{First: 5060, Last: 5060}, {First: 10000, Last: 20000}}, r.Match.Ports); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]flow.Proto{flow.UDP, flow.TCP}, r.Match.Protos); diff != "" {
+		t.Error(diff)
+	}
+	if len(r.Match.Dst) != 2 || r.Match.Dst[1].Bits() != 32 || r.Algorithm != scheduler.Priority ||
+		r.Affinity != scheduler.AffinityNone || r.OnFailure != scheduler.FailReset || r.Actor != scheduler.Admin {
+		t.Errorf("rule is %+v", r)
+	}
+	if cfg.Policy.Rules[1].Actor != scheduler.Locked {
+		t.Error("a locked rule is not the locked actor's")
+	}
+	if s := cfg.PvDs[0].Servers; len(s) != 2 || s[0].Port() != 53 || s[1].Port() != 5353 {
+		t.Errorf("servers are %v", s)
+	}
+}
+
+// TestEveryMistakeHasItsPlace: what is wrong, where it is, and what is allowed.
+func TestEveryMistakeHasItsPlace(t *testing.T) {
+	tests := map[string]struct {
+		content string
+		want    []string // beginnings of the problems' first lines
+	}{
+		"unknown key":        {"interfase:\n  name: x\n", []string{`f.yaml:1:1: unknown field "interfase", did you mean "interface"?`}},
+		"unknown inner key":  {"rules:\n  - name: a\n    requires: [x]\n", []string{`f.yaml:3:5: unknown field "requires", did you mean "require"?`}},
+		"wrong type":         {"interface:\n  default_route: maybe\n", []string{"f.yaml:2:18: cannot unmarshal"}},
+		"duplicate key":      {"dns: {}\ndns: {}\n", []string{`f.yaml:2:1: mapping key "dns" already defined`}},
+		"not YAML":           {"a: [1\n", []string{"f.yaml:1:4: "}},
+		"interface name":     {"interface: {name: averyveryverylongname}\n", []string{`f.yaml:1:19: "averyveryverylongname" is no interface name (1 to 15`}},
+		"mtu":                {"interface: {mtu: 900}\n", []string{"f.yaml:1:18: mtu: 900 is out of range (auto, or 1280 to 65535)"}},
+		"mtu word":           {"interface: {mtu: big}\n", []string{`f.yaml:1:18: mtu: "big" is no size`}},
+		"on_exit":            {"interface: {on_exit: blok}\n", []string{`f.yaml:1:22: unknown on_exit "blok", did you mean "block"? (restore, block)`}},
+		"address":            {"interface: {addresses: [198.18.0.1]}\n", []string{`f.yaml:1:25: addresses: "198.18.0.1" is no address with a prefix length`}},
+		"listen":             {"dns: {listen: [192.0.2.1]}\n", []string{"f.yaml:1:16: listen: 192.0.2.1 is not reached through mif0"}},
+		"manage_host":        {"dns: {manage_host: resolvd}\n", []string{`f.yaml:1:20: unknown manage_host "resolvd", did you mean "resolved"?`}},
+		"pattern":            {"discovery: {ignore: [\"[\"]}\n", []string{`f.yaml:1:22: ignore: "[" is no pattern`}},
+		"prefix with bits":   {"rules:\n  - {name: a, match: {dst: [192.0.2.1/24]}, require: [x]}\n", []string{"f.yaml:2:29: dst: 192.0.2.1/24 has bits behind the prefix (write 192.0.2.0/24)"}},
+		"port":               {"rules:\n  - {name: a, match: {port: 70000}, require: [x]}\n", []string{`f.yaml:2:29: port: "70000" is no port`}},
+		"empty range":        {"rules:\n  - {name: a, match: {port: 20-10}, require: [x]}\n", []string{"f.yaml:2:29: port: the range 20-10 is empty (write 10-20)"}},
+		"icmp port":          {"rules:\n  - {name: a, match: {port: 7, proto: icmp}, require: [x]}\n", []string{"f.yaml:2:29: port cannot match: ICMP has no ports"}},
+		"protocol":           {"rules:\n  - {name: a, match: {proto: sctp}, require: [x]}\n", []string{`f.yaml:2:30: proto: unknown protocol "sctp" (tcp, udp, icmp)`}},
+		"code point":         {"rules:\n  - {name: a, match: {dscp: [af99]}, require: [x]}\n", []string{`f.yaml:2:29: dscp: unknown code point "af99"`}},
+		"families":           {"rules:\n  - {name: a, match: {dst: [192.0.2.0/24], src: [\"2001:db8::/32\"]}, require: [x]}\n", []string{"f.yaml:2:22: the rule can never match: dst is IPv4 and src is IPv6"}},
+		"nothing left":       {"rules:\n  - {name: a, require: [x], forbid: [x]}\n", []string{`f.yaml:2:5: rule "a" forbids every domain that it requires`}},
+		"no effect":          {"rules:\n  - {name: a, match: {port: 7}}\n", []string{`f.yaml:2:5: rule "a" has no effect`}},
+		"shadowed":           {"rules:\n  - {name: a, prefer: [x]}\n  - {name: b, prefer: [y]}\n", []string{`f.yaml:3:5: rule "b" can never match: rule "a" before it matches everything`}},
+		"two names":          {"rules:\n  - {name: a, match: {port: 1}, prefer: [x]}\n  - {name: a, prefer: [y]}\n", []string{`f.yaml:3:12: there are two rules named "a"`}},
+		"algorithm":          {"defaults: {algorithm: weigthed}\n", []string{`f.yaml:1:23: unknown algorithm "weigthed", did you mean "weighted"? (weighted, priority)`}},
+		"not yet":            {"defaults: {algorithm: fastest}\n", []string{`f.yaml:1:23: algorithm "fastest" is not in this version of mifvif (weighted, priority)`}},
+		"match not yet":      {"rules:\n  - {name: a, match: {user: [joe]}, require: [x]}\n", []string{"f.yaml:2:29: match on user is not in this version of mifvif"}},
+		"domain names":       {"pvds:\n  - {name: a, interface: e0}\n  - {name: a, interface: e1}\n", []string{`f.yaml:3:12: there are two domains named "a"`}},
+		"domain interface":   {"pvds:\n  - {name: a}\n", []string{`f.yaml:2:5: domain "a": interface "" is no interface name`}},
+		"weight":             {"pvds:\n  - {name: a, interface: e0, weight: 0}\n", []string{"f.yaml:2:38: weight 0 is out of range (1 to 1000)"}},
+		"zone":               {"pvds:\n  - {name: a, interface: e0, dns: {zones: [\"a..b\"]}}\n", []string{`f.yaml:2:44: zones: "a..b" is no domain name`}},
+		"socket":             {"control: {socket: here}\n", []string{`f.yaml:1:19: socket: "here" is no place for a socket`}},
+		"limit":              {"limits: {tcp_flows: 0}\n", []string{"f.yaml:1:21: tcp_flows 0 is out of range"}},
+		"share":              {"limits: {per_source: 1.5}\n", []string{"f.yaml:1:22: per_source 1.5 is out of range"}},
+		"several at a time":  {"interface: {mtu: 900}\nlimits: {tcp_flows: 0}\n", []string{"f.yaml:1:18:", "f.yaml:2:21:"}},
+		"empty list matches": {"rules:\n  - {name: a, match: {port: []}, require: [x]}\n", []string{"f.yaml:2:29: port is an empty list"}},
+	}
+	for name, tt := range tests {
+		_, err := Parse("f.yaml", []byte(tt.content))
+		var e *Error
+		if !errors.As(err, &e) {
+			t.Errorf("%s: %v is no *Error", name, err)
+			continue
+		}
+		for i, want := range tt.want {
+			if i >= len(e.Problems) {
+				t.Errorf("%s: %d problems, want %d:\n%v", name, len(e.Problems), len(tt.want), err)
+				break
+			}
+			one := (&Error{Problems: e.Problems[i : i+1]}).Error()
+			if !strings.HasPrefix(one, want) {
+				t.Errorf("%s:\n got %s\nwant %s", name, one, want)
+			}
+			if !strings.Contains(one, "^") {
+				t.Errorf("%s: the line is not shown:\n%s", name, one)
+			}
+		}
+	}
+}
+
+func TestLoadReadsBoundedFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "big.yaml")
+	if err := os.WriteFile(path, []byte(strings.Repeat("# padding\n", maxSize/10+1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), "larger than 1 MiB") {
+		t.Errorf("a file beyond the bound: %v", err)
+	}
+	if _, err := Load(path + ".absent"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("an absent file: %v", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(Defaults()))
+	f.Add([]byte("rules:\n  - {name: a, match: {port: [1, 2-3], dscp: ef}, require: [x]}\n"))
+	f.Add([]byte("pvds:\n  - {name: a, interface: e0, dns: {zones: [x.y]}}\n"))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		cfg, err := Parse("f.yaml", content)
+		if (cfg == nil) == (err == nil) {
+			t.Fatalf("neither or both of a configuration and an error: %v", err)
+		}
+	})
+}

@@ -1,0 +1,144 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func handlers() Handlers {
+	return Handlers{
+		Status: func() Status { return Status{Version: "test", PvDs: []PvD{{Name: "fiber"}}} },
+		PvDs:   func() []PvD { return []PvD{{Name: "fiber"}} },
+		Flows:  func() []Flow { return []Flow{{ID: "t1"}} },
+		Explain: func(q Question) (Explanation, error) {
+			if q.Target == "bad" {
+				return Explanation{}, errors.New("that is no target (an address is)")
+			}
+			return Explanation{Decision: &Decision{PvD: "fiber"}}, nil
+		},
+		Reload: func(context.Context) error { return errors.New("f.yaml:1:1: wrong") },
+	}
+}
+
+// serve starts a server at path and returns it with its stop function.
+func serve(t *testing.T, path string) (*Server, func()) {
+	t.Helper()
+	s, err := Listen(path, "", handlers(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatalf("listen: %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := s.Run(ctx); err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+	return s, func() { cancel(); wg.Wait() }
+}
+
+func TestClientGetsDocumentsAndErrorsAsTheyAre(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "control.sock")
+	_, stop := serve(t, path)
+	defer stop()
+	c := Dial(path, true)
+	ctx := t.Context()
+	if s, err := c.Status(ctx); err != nil || s.Version != "test" || len(s.PvDs) != 1 {
+		t.Errorf("status: %+v, %v", s, err)
+	}
+	if f, err := c.Flows(ctx); err != nil || len(f) != 1 {
+		t.Errorf("flows: %+v, %v", f, err)
+	}
+	if e, err := c.Explain(ctx, Question{Target: "192.0.2.1"}); err != nil || e.Decision.PvD != "fiber" {
+		t.Errorf("explain: %+v, %v", e, err)
+	}
+	if _, err := c.Explain(ctx, Question{Target: "bad"}); err == nil || err.Error() != "that is no target (an address is)" {
+		t.Errorf("an error arrives as %v", err)
+	}
+	if err := c.Reload(ctx); err == nil || err.Error() != "f.yaml:1:1: wrong" {
+		t.Errorf("reload: %v", err)
+	}
+}
+
+func TestNobodyThereIsSaidSo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "control.sock")
+	if _, err := Dial(path, true).Status(t.Context()); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("no socket: %v", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	l.Close() // a socket that a killed daemon left
+	if _, err := Dial(path, true).Status(t.Context()); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("a socket without server: %v", err)
+	}
+	_, stop := serve(t, path)
+	defer stop()
+	if _, err := Dial(path, true).Status(t.Context()); err != nil {
+		t.Errorf("after a start over a stale socket: %v", err)
+	}
+}
+
+func TestTwoDaemonsShareADirectory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "control.sock")
+	first, stopFirst := serve(t, path)
+	second, stopSecond := serve(t, path)
+	if first.Path() != path || second.Path() == path {
+		t.Errorf("sockets %s and %s, want the second beside the first", first.Path(), second.Path())
+	}
+	if _, err := os.Stat(second.Path()); err != nil {
+		t.Errorf("the second socket: %v", err)
+	}
+	stopSecond()
+	if _, err := os.Stat(second.Path()); !os.IsNotExist(err) {
+		t.Errorf("the second socket stays: %v", err)
+	}
+	if _, err := Dial(path, true).Status(t.Context()); err != nil {
+		t.Errorf("the first daemon no longer answers: %v", err)
+	}
+	stopFirst()
+}
+
+func TestSocketIsForRootAndGroupOnly(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "control.sock")
+	_, stop := serve(t, path)
+	defer stop()
+	fi, err := os.Stat(path)
+	if err != nil || fi.Mode().Perm() != 0o660 {
+		t.Errorf("mode %v, %v, want 0660", fi.Mode().Perm(), err)
+	}
+	if _, err := Listen(filepath.Join(t.TempDir(), "s"), "no-such-group", handlers(), slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("a group that is not there is accepted")
+	}
+}
+
+func TestOneDaemonPerNamespace(t *testing.T) {
+	first, err := Lock()
+	if err != nil {
+		t.Skipf("mifvif runs in this namespace: %v", err)
+	}
+	if _, err := Lock(); !errors.Is(err, ErrLocked) {
+		t.Errorf("a second lock: %v", err)
+	}
+	first.Close()
+	again, err := Lock()
+	if err != nil {
+		t.Fatalf("after the first ended: %v", err)
+	}
+	again.Close()
+	if Cookie() == "" || Cookie() != Cookie() {
+		t.Errorf("cookie %q", Cookie())
+	}
+}

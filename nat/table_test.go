@@ -1,0 +1,366 @@
+package nat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"mifvif/flow"
+	"mifvif/packet"
+	"mifvif/pvd"
+	"mifvif/tun"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// app is where the tests' datagrams come from.
+var app = netip.MustParseAddrPort("198.18.0.1:4000")
+
+// loopback opens sockets on 127.0.0.0/8 instead of a domain's device.
+type loopback struct{ opened int }
+
+func (o *loopback) OpenUDP(_ *pvd.Domain, src netip.Addr) (*os.File, error) {
+	o.opened++
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: src.As4()}); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "udp"), nil
+}
+
+func (o *loopback) OpenICMP(*pvd.Domain, netip.Addr) (*os.File, error) {
+	return nil, errors.New("no raw sockets in this test")
+}
+
+// mif0 keeps what the table writes to the apps.
+type mif0 struct {
+	mu      sync.Mutex
+	packets chan []byte
+}
+
+func (m *mif0) Write(h tun.Header, bufs ...[]byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var b []byte
+	for _, p := range bufs {
+		b = append(b, p...)
+	}
+	if h.NeedsChecksum {
+		packet.FinishUDP(b, int(h.ChecksumStart))
+	}
+	select {
+	case m.packets <- b:
+	default:
+	}
+	return nil
+}
+
+// next returns the next packet an app gets.
+func (m *mif0) next(t *testing.T) (packet.Info, []byte) {
+	t.Helper()
+	select {
+	case b := <-m.packets:
+		i, err := packet.Parse(b)
+		if err != nil {
+			t.Fatalf("the app got a packet that cannot be parsed: %v", err)
+		}
+		return i, b
+	case <-time.After(5 * time.Second):
+		t.Fatal("the app got no packet")
+		return packet.Info{}, nil
+	}
+}
+
+func newTable(t *testing.T, cfg Config) (*Table, *mif0, *loopback) {
+	t.Helper()
+	out, open := &mif0{packets: make(chan []byte, 4096)}, &loopback{}
+	table, err := New(cfg, out, open, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatalf("new table: %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { _ = table.Run(ctx); close(done) }()
+	t.Cleanup(func() { cancel(); <-done })
+	return table, out, open
+}
+
+func domain(slot uint16) *pvd.Domain {
+	return &pvd.Domain{Name: fmt.Sprint("d", slot), Slot: slot, Attached: 1, Interface: "lo"}
+}
+
+// send forwards one datagram, binding it to d first if need be.
+func send(t *testing.T, table *Table, d *pvd.Domain, from, to netip.AddrPort, payload string) {
+	t.Helper()
+	b := append(packet.AppendUDP(nil, packet.Info{
+		Src: from.Addr(), Dst: to.Addr(), SrcPort: from.Port(), DstPort: to.Port(), TTL: 33, TOS: 0xb8, DF: true,
+	}, len(payload)), payload...)
+	i, err := packet.Parse(b)
+	if err != nil {
+		t.Fatalf("parse: %v", err)
+	}
+	h := tun.Header{NeedsChecksum: true}
+	if !table.Forward(h, &i, b, false) {
+		f := flow.Flow{Proto: flow.UDP, Src: from, Dst: to}
+		if err := table.Bind(f, Choice{Domain: d, Source: netip.MustParseAddr("127.0.0.1")}); err != nil {
+			t.Fatalf("bind: %v", err)
+		}
+		if !table.Forward(h, &i, b, false) {
+			t.Fatal("a packet finds no binding right after Bind")
+		}
+	}
+	table.Flush()
+}
+
+// echo answers every datagram with the address it saw.
+func echo(t *testing.T, at string) netip.AddrPort {
+	t.Helper()
+	c, err := net.ListenPacket("udp", at+":0")
+	if err != nil {
+		t.Fatalf("listen: %v", err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		b := make([]byte, 2048)
+		for {
+			_, from, err := c.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			_, _ = c.WriteTo([]byte(from.String()), from)
+		}
+	})
+	t.Cleanup(func() { c.Close(); wg.Wait() })
+	return c.LocalAddr().(*net.UDPAddr).AddrPort()
+}
+
+func TestOneMappingServesEveryDestination(t *testing.T) {
+	table, out, open := newTable(t, Config{Max: 10, PerSource: 1})
+	seen := make(map[string]bool)
+	for _, at := range []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"} {
+		server := echo(t, at)
+		send(t, table, domain(0), app, server, "hello")
+		i, b := out.next(t)
+		if i.Src != server.Addr() || i.SrcPort != server.Port() || i.Dst != app.Addr() || i.DstPort != app.Port() || !packet.UDPSound(&i, b) {
+			t.Errorf("answer %+v, want from %s to %s", i, server, app)
+		}
+		seen[string(i.Payload(b))] = true
+	}
+	if len(seen) != 1 || open.opened != 1 {
+		t.Errorf("servers saw %v over %d sockets, want one address (RFC 4787 REQ-1)", seen, open.opened)
+	}
+}
+
+func TestAnybodyMayAnswerTheMapping(t *testing.T) {
+	table, out, _ := newTable(t, Config{Max: 10, PerSource: 1})
+	send(t, table, domain(0), app, echo(t, "127.0.0.1"), "hello")
+	i, b := out.next(t)
+	mapped := netip.MustParseAddrPort(string(i.Payload(b)))
+	c, err := net.DialUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 9)}, net.UDPAddrFromAddrPort(mapped))
+	if err != nil {
+		t.Fatalf("dial: %v", err)
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("stranger")); err != nil {
+		t.Fatalf("write: %v", err)
+	}
+	if i, b := out.next(t); i.Src != netip.MustParseAddr("127.0.0.9") || string(i.Payload(b)) != "stranger" {
+		t.Errorf("the app got %+v", i)
+	}
+}
+
+func TestClosedPortBecomesAnICMPErrorAboutTheAppsPacket(t *testing.T) {
+	inNamespace(t, func() {
+		table, out, _ := newTable(t, Config{Max: 10, PerSource: 1})
+		closed := netip.MustParseAddrPort("203.0.113.80:9") // nobody is there
+		send(t, table, domain(0), app, closed, "hello")
+		i, b := out.next(t)
+		if i.Proto != uint8(flow.ICMP) || i.ICMPType != 3 || i.ICMPCode != 3 || i.Dst != app.Addr() {
+			t.Errorf("the app got %+v, want port unreachable", i)
+			return
+		}
+		quoted, err := packet.Parse(b[i.L4+packet.ICMPHeaderLen : i.End])
+		if err != nil || quoted.Src != app.Addr() || quoted.SrcPort != app.Port() || quoted.DstPort != closed.Port() {
+			t.Errorf("quoted %+v (%v), want the app's own packet", quoted, err)
+		}
+		server := echo(t, "127.0.0.1")
+		send(t, table, domain(0), app, server, "still here")
+		if i, _ := out.next(t); i.SrcPort != server.Port() {
+			t.Errorf("after the error the app got %+v: an ICMP error must not end a mapping", i)
+		}
+	})
+}
+
+// inNamespace runs f in a fresh network namespace whose loopback also has
+// 203.0.113.80. The thread is thrown away afterwards.
+func inNamespace(t *testing.T, f func()) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") != "" {
+			t.Fatal("needs root: run the tests as root")
+		}
+		t.Skip("needs root for a network namespace")
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		runtime.LockOSThread() // never unlocked: the thread dies with its namespace
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			t.Errorf("make a network namespace: %v", err)
+			return
+		}
+		if out, err := exec.Command("sh", "-ec", "ip link set lo up; ip addr add 203.0.113.80/32 dev lo").CombinedOutput(); err != nil {
+			t.Errorf("set up loopback: %v: %s", err, out)
+			return
+		}
+		f()
+	})
+	wg.Wait()
+}
+
+func TestBurstKeepsEveryDatagram(t *testing.T) {
+	table, out, _ := newTable(t, Config{Max: 10, PerSource: 1})
+	server := echo(t, "127.0.0.1")
+	send(t, table, domain(0), app, server, "x")
+	out.next(t)
+	sizes := []int{1200, 1200, 1200, 300, 1200, 1, 1, 0, 5}
+	var keep [][]byte
+	for _, n := range sizes {
+		b := append(packet.AppendUDP(nil, packet.Info{
+			Src: app.Addr(), Dst: server.Addr(), SrcPort: app.Port(), DstPort: server.Port(), TTL: 64,
+		}, n), make([]byte, n)...)
+		keep = append(keep, b)
+		i, err := packet.Parse(b)
+		if err != nil {
+			t.Fatalf("parse: %v", err)
+		}
+		if !table.Forward(tun.Header{NeedsChecksum: true}, &i, b, false) {
+			t.Fatal("no binding")
+		}
+	}
+	table.Flush()
+	for n := range sizes {
+		if i, _ := out.next(t); i.SrcPort != server.Port() {
+			t.Fatalf("answer %d is %+v", n, i)
+		}
+	}
+	_ = keep
+}
+
+func TestRetireEndsOnlyDeadDomains(t *testing.T) {
+	table, out, _ := newTable(t, Config{Max: 10, PerSource: 1})
+	server := echo(t, "127.0.0.1")
+	other := netip.MustParseAddrPort("198.18.0.1:4001")
+	send(t, table, domain(0), app, server, "a")
+	send(t, table, domain(1), other, server, "b")
+	out.next(t)
+	out.next(t)
+	table.Retire(func(k pvd.Key) bool { return k.Slot == 1 })
+	flows := table.Flows()
+	if len(flows) != 1 || flows[0].Flow.Src != other {
+		t.Fatalf("after domain 0 died: %+v", flows)
+	}
+	send(t, table, domain(1), app, server, "again") // a new decision, another domain
+	if i, _ := out.next(t); i.DstPort != app.Port() {
+		t.Errorf("the app got %+v", i)
+	}
+}
+
+func TestTableIsBoundedAndEvictsTheIdle(t *testing.T) {
+	table, _, _ := newTable(t, Config{Max: 8, PerSource: 1})
+	server := echo(t, "127.0.0.1")
+	for port := range uint16(50) {
+		send(t, table, domain(0), netip.AddrPortFrom(app.Addr(), 5000+port), server, "x")
+	}
+	if n := len(table.Flows()); n > 8 {
+		t.Errorf("%d bindings, at most 8", n)
+	}
+	if table.Stats()["bindings_evicted"] == 0 {
+		t.Error("evictions were not counted")
+	}
+}
+
+func TestIdleLimits(t *testing.T) {
+	table, _, _ := newTable(t, Config{Max: 8, PerSource: 1})
+	server := echo(t, "127.0.0.1")
+	send(t, table, domain(0), app, server, "x")
+	table.mu.Lock()
+	start := time.Now()
+	table.now = func() time.Time { return start.Add(udpIdle - time.Minute) }
+	table.mu.Unlock()
+	table.sweep()
+	if len(table.Flows()) != 1 {
+		t.Fatal("a binding ended before its five minutes")
+	}
+	table.mu.Lock()
+	table.now = func() time.Time { return start.Add(udpIdle + time.Minute) }
+	table.mu.Unlock()
+	table.sweep()
+	if len(table.Flows()) != 0 {
+		t.Error("an idle binding lives on")
+	}
+}
+
+func TestForwardDoesNotAllocate(t *testing.T) {
+	table, _, _ := newTable(t, Config{Max: 8, PerSource: 1})
+	sink, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sink.Close()
+	server := sink.LocalAddr().(*net.UDPAddr).AddrPort()
+	send(t, table, domain(0), app, server, "x")
+	b := append(packet.AppendUDP(nil, packet.Info{
+		Src: app.Addr(), Dst: server.Addr(), SrcPort: app.Port(), DstPort: server.Port(), TTL: 64,
+	}, 64), make([]byte, 64)...)
+	i, _ := packet.Parse(b)
+	if n := testing.AllocsPerRun(200, func() {
+		table.Forward(tun.Header{NeedsChecksum: true}, &i, b, false)
+		table.Flush()
+	}); n > 0 {
+		t.Errorf("%g allocations per packet", n)
+	}
+}
+
+func BenchmarkForward(b *testing.B) {
+	for _, size := range []int{64, 576, 1400} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) { benchmarkForward(b, size) })
+	}
+}
+
+func benchmarkForward(b *testing.B, size int) {
+	table, err := New(Config{Max: 8, PerSource: 1}, &mif0{packets: make(chan []byte)}, &loopback{}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer table.readers.Wait()
+	defer table.close()
+	dst := netip.MustParseAddrPort("127.0.0.1:9")
+	p := append(packet.AppendUDP(nil, packet.Info{Src: app.Addr(), Dst: dst.Addr(), SrcPort: app.Port(), DstPort: 9, TTL: 64}, size), make([]byte, size)...)
+	i, _ := packet.Parse(p)
+	if err := table.Bind(flow.Flow{Proto: flow.UDP, Src: app, Dst: dst}, Choice{Domain: domain(0), Source: netip.MustParseAddr("127.0.0.1")}); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n++ {
+		table.Forward(tun.Header{NeedsChecksum: true}, &i, p, false)
+		if n%32 == 31 {
+			table.Flush()
+		}
+	}
+}

@@ -1,0 +1,135 @@
+package packet
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+)
+
+// TestUpdateFollowsEquation3 are rows where RFC 1141's equation goes wrong, and
+// the ordinary ones beside them (RFC 1624 section 4).
+func TestUpdateFollowsEquation3(t *testing.T) {
+	tests := []struct{ have, old, new, want uint16 }{
+		{0xdd2f, 0x5555, 0x3285, 0x0000},
+		{0x1234, 0x0000, 0xffff, 0x1234},
+		{0x0000, 0x3285, 0x5555, 0xdd2f},
+		{0xffff, 0x0001, 0x0002, 0xfffe},
+		{0x0001, 0x0000, 0x0001, 0x0000},
+		{0xb1e6, 0x4006, 0x3f06, 0xb2e6},
+		{0x0000, 0x0000, 0x0000, 0x0000},
+		{0x0000, 0xabcd, 0xabcd, 0x0000},
+		{0xfffe, 0xffff, 0x0000, 0xfffe},
+		{0x8000, 0x8000, 0x7fff, 0x8001},
+		{0xa5a5, 0xc0a8, 0x0a01, 0x5c4d},
+		{0x7fff, 0x0000, 0x7fff, 0x0000},
+		{0xffff, 0xffff, 0x0000, 0xffff},
+	}
+	for _, tt := range tests {
+		if got := Update(tt.have, tt.old, tt.new); got != tt.want {
+			t.Errorf("Update(%04x, %04x, %04x) = %04x, want %04x", tt.have, tt.old, tt.new, got, tt.want)
+		}
+	}
+}
+
+// slowSum is RFC 1071 word by word.
+func slowSum(b []byte) uint16 {
+	var sum uint32
+	for i := 0; i < len(b); i += 2 {
+		word := uint32(b[i]) << 8
+		if i+1 < len(b) {
+			word |= uint32(b[i+1])
+		}
+		sum += word
+		sum = sum>>16 + sum&0xffff
+	}
+	return uint16(sum)
+}
+
+func TestSumAgreesWithTheWordByWordSum(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		b := make([]byte, r.IntN(3000))
+		for i := range b {
+			b[i] = byte(r.Uint32())
+		}
+		got, want := Sum(b, 0), slowSum(b)
+		if got != want && !(got == 0xffff && want == 0 || got == 0 && want == 0xffff) {
+			t.Fatalf("Sum of %d bytes = %04x, want %04x", len(b), got, want)
+		}
+	}
+}
+
+func TestUpdateAgreesWithRecomputation(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 5000 {
+		b := make([]byte, 40)
+		for i := range b {
+			b[i] = byte(r.Uint32())
+		}
+		before := ^Sum(b, 0)
+		at := r.IntN(20) * 2
+		old, value := binary.BigEndian.Uint16(b[at:]), uint16(r.Uint32())
+		binary.BigEndian.PutUint16(b[at:], value)
+		if got, want := Update(before, old, value), ^Sum(b, 0); got != want && got^want != 0xffff {
+			t.Fatalf("word %04x -> %04x: %04x, recomputed %04x", old, value, got, want)
+		}
+	}
+}
+
+func unhex(t *testing.T, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestRewritingASYNKeepsItsChecksum(t *testing.T) {
+	in := unhex(t, "450000281c46400040061c26c6120001cb007150c00001bb01020304000000005002ffffe7bc0000")
+	info, err := Parse(in)
+	if err != nil {
+		t.Fatalf("parse: %v", err)
+	}
+	if info.SrcPort != 49152 || info.DstPort != 443 || !info.DF || info.TTL != 64 {
+		t.Errorf("parsed %+v", info)
+	}
+	from, to := netip.MustParseAddr("198.18.0.1"), netip.MustParseAddr("192.0.2.10")
+	Rewrite(in, info.L4, 0, 16, 40001)
+	c := binary.BigEndian.Uint16(in[info.L4+16:])
+	if got := UpdateAddr(c, from, to); got != 0x0f85 {
+		t.Errorf("TCP checksum %04x, want 0f85", got)
+	}
+	if got := UpdateAddr(0x1c26, from, to); got != 0x202f {
+		t.Errorf("IP checksum %04x, want 202f", got)
+	}
+}
+
+func TestUDPZeroRules(t *testing.T) {
+	v4 := Info{Src: netip.MustParseAddr("198.18.0.1"), Dst: netip.MustParseAddr("203.0.113.80"), SrcPort: 1, DstPort: 2, TTL: 64}
+	v6 := Info{Src: netip.MustParseAddr("2001:db8::1"), Dst: netip.MustParseAddr("2001:db8::2"), SrcPort: 1, DstPort: 2, TTL: 64}
+	for _, i := range []Info{v4, v6} {
+		b := append(AppendUDP(nil, i, 4), 1, 2, 3, 4)
+		info, err := Parse(b)
+		if err != nil {
+			t.Fatalf("parse what was built: %v", err)
+		}
+		FinishUDP(b, info.L4)
+		if !UDPSound(&info, b) {
+			t.Errorf("IPv6 %t: a finished datagram is not sound", info.Is6())
+		}
+		b[len(b)-1]++
+		if UDPSound(&info, b) {
+			t.Errorf("IPv6 %t: a changed datagram is sound", info.Is6())
+		}
+		binary.BigEndian.PutUint16(b[info.L4+6:], 0)
+		if UDPSound(&info, b) == info.Is6() {
+			t.Errorf("IPv6 %t: no checksum is allowed over IPv4 and only there", info.Is6())
+		}
+	}
+	if got := udpField(0); got != 0xffff {
+		t.Errorf("a computed 0 is written %04x, want ffff", got)
+	}
+}

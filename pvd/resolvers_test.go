@@ -1,0 +1,61 @@
+package pvd
+
+import (
+	"net/netip"
+	"testing"
+)
+
+func TestResolversGoToTheDomainsTheyCanBeMeantFor(t *testing.T) {
+	world := func() *kernel {
+		return new(kernel).
+			link(2, "pub").addr(2, "203.0.113.2/24").route(2, "default", "203.0.113.1").route(2, "198.51.100.0/24", "203.0.113.9").
+			link(3, "home").addr(3, "192.168.1.2/24").addr(3, "2001:db8::2/64").route(3, "default", "192.168.1.1").route(3, "default6", "fe80::1").
+			link(4, "wg0", "p2p").addr(4, "10.8.0.2/24").route(4, "10.20.0.0/16", "")
+	}
+	for _, tt := range []struct {
+		name, server string
+		want         map[string]bool
+	}{
+		{"on the link of one", "192.168.1.1", map[string]bool{"home": true}},
+		{"behind a route of one", "198.51.100.53", map[string]bool{"pub": true}},
+		{"behind a route of a VPN", "10.20.0.53", map[string]bool{"wg0": true}},
+		{"public", "9.9.9.9", map[string]bool{"pub": true, "home": true}},
+		{"public, of a family that one has", "2620:fe::fe", map[string]bool{"home": true}},
+		{"private and nobody's: where a private network may be", "172.16.0.53", map[string]bool{"home": true}},
+		{"a stub on this host", "127.0.0.53", nil},
+		{"link-local with its zone", "fe80::53%home", map[string]bool{"home": true}},
+		{"link-local with its zone as a number", "fe80::53%2", map[string]bool{"pub": true}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			server := netip.MustParseAddr(tt.server)
+			set := NewBuilder(usual()).Build(world().State, Hints{Servers: []netip.Addr{server}})
+			for _, d := range set.All() {
+				got := len(d.Resolvers) == 1 && d.Resolvers[0].Addr == netip.AddrPortFrom(server, 53)
+				if got != tt.want[d.Name] || len(d.Resolvers) > 1 {
+					t.Errorf("%s has %v, want the server: %v", d.Name, d.Resolvers, tt.want[d.Name])
+				}
+			}
+		})
+	}
+}
+
+func TestResolversOfTheLinkComeBeforeGeneralOnes(t *testing.T) {
+	hints := Hints{
+		Servers: []netip.Addr{netip.MustParseAddr("9.9.9.9")},
+		PerLink: map[int][]netip.Addr{2: {netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("192.0.2.54")}},
+		Search:  []string{"example.net"},
+	}
+	k := plain().link(3, "e2").addr(3, "198.51.100.2/24").route(3, "default", "198.51.100.1").link(4, "e3", "down")
+	discovery := usual()
+	discovery.Declarations = []Declaration{{Name: "own", Interface: "e2", Servers: []netip.AddrPort{netip.MustParseAddrPort("198.51.100.7:5353")}}}
+	set := NewBuilder(discovery).Build(k.State, hints)
+	if got, want := describe(set.ByName("eth0")), "eth0 online internet 192.0.2.10/24 2001:db8:1::10/64 via 192.0.2.1 via fe80::1 ra dns 192.0.2.53 dns 192.0.2.54"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got := set.ByName("eth0").Search; len(got) != 1 || got[0] != "example.net" {
+		t.Errorf("search list %v", got)
+	}
+	if got := set.ByName("own").Resolvers; len(got) != 1 || got[0].Addr.Port() != 5353 || got[0].Origin != FromConfig {
+		t.Errorf("declared resolvers override what is guessed, got %v", got)
+	}
+}

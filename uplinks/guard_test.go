@@ -1,0 +1,163 @@
+package uplinks_test
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/nftables"
+
+	"mifvif/lab"
+	"mifvif/uplinks"
+)
+
+// dropped returns the guard's counters.
+func (b *bench) dropped() (d uplinks.Drops) {
+	b.t.Helper()
+	must(b.t, b.Host.Do(func() (err error) {
+		d, err = b.set.Dropped()
+		return err
+	}))
+	return d
+}
+
+// withoutGuard takes the nftables table away, as if it had never been made.
+func (b *bench) withoutGuard() {
+	b.t.Helper()
+	must(b.t, b.Host.Do(func() error {
+		conn, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		conn.DelTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: "mifvif"})
+		return conn.Flush()
+	}))
+}
+
+// TestStrongHost: the router of e1's network sends to e2's address, the host's
+// own e1 address, mif0's addresses and the LAN's (RFC 6418 3.3-1).
+func TestStrongHost(t *testing.T) {
+	b := newBench(t, lab.TwoNetworks())
+	must(t, b.Host.AddAddress("lo", prefix("198.18.0.1/32"), prefix("2001:2::1/128"))) // as if mif0 was there
+	n1 := b.Node("n1")
+	for _, dst := range []string{"10.2.0.2/32", "198.18.0.1/32", "10.77.0.1/32"} {
+		must(t, n1.AddRoute(lab.Route{To: prefix(dst), Via: addr("10.1.0.2"), Dev: "lan"}))
+	}
+	for _, dst := range []string{"2001:db8:2::2/128", "2001:2::1/128"} {
+		must(t, n1.AddRoute(lab.Route{To: prefix(dst), Via: addr("2001:db8:1::2"), Dev: "lan"}))
+	}
+	b.apply()
+	cases := []struct {
+		dst     string
+		arrives bool
+	}{
+		{"10.1.0.2", true}, {"2001:db8:1::2", true}, {"10.77.0.1", true},
+		{"10.2.0.2", false}, {"2001:db8:2::2", false}, {"198.18.0.1", false}, {"2001:2::1", false},
+	}
+	conn, err := b.Host.ListenUDP(lab.SocketOptions{})
+	must(t, err)
+	defer conn.Close()
+	port := conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+	for i, c := range cases {
+		before := b.dropped().Input
+		text := fmt.Sprintf("guarded %d", i)
+		must(t, sendTo(n1, netip.AddrPortFrom(addr(c.dst), port), text))
+		if c.arrives {
+			expect(t, conn, text)
+		} else {
+			eventually(t, "the packet to "+c.dst+" is dropped and counted", func() bool { return b.dropped().Input > before })
+		}
+	}
+	// Nothing of what was counted as dropped is on its way: the next that arrives
+	// is this one, and without the guard all do.
+	b.withoutGuard()
+	for i, c := range cases {
+		text := fmt.Sprintf("unguarded %d", i)
+		must(t, sendTo(n1, netip.AddrPortFrom(addr(c.dst), port), text))
+		expect(t, conn, text)
+	}
+}
+
+// sendTo sends a datagram from a node.
+func sendTo(n *lab.Node, dst netip.AddrPort, text string) error {
+	conn, err := n.DialUDP(dst, lab.SocketOptions{})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = conn.Write([]byte(text))
+	return err
+}
+
+// expect reads the next datagram and wants it to be text.
+func expect(t *testing.T, conn *net.UDPConn, text string) {
+	t.Helper()
+	must(t, conn.SetReadDeadline(time.Now().Add(20*time.Second)))
+	buf := make([]byte, 1500)
+	n, _, err := conn.ReadFromUDPAddrPort(buf)
+	if err != nil {
+		t.Fatalf("waiting for %q: %v", text, err)
+	}
+	if string(buf[:n]) != text {
+		t.Fatalf("%q arrived, want %q", buf[:n], text)
+	}
+}
+
+// TestNothingIsForwardedBetweenUplinks: Docker sets ip_forward, and the host must
+// not become a transit for its networks (RFC 6418 3.2-9). The LAN is forwarded
+// as before.
+func TestNothingIsForwardedBetweenUplinks(t *testing.T) {
+	b := newBench(t, lab.TwoNetworks())
+	must(t, b.Host.Forward())
+	// Forwarding makes the kernel drop routes and addresses it learned by itself.
+	b.settle()
+	b.apply()
+	n1, n2 := b.Node("n1"), b.Node("n2")
+	must(t, n1.AddRoute(lab.Route{To: prefix("10.2.0.1/32"), Via: addr("10.1.0.2"), Dev: "lan"},
+		lab.Route{To: prefix("2001:db8:2::1/128"), Via: addr("2001:db8:1::2"), Dev: "lan"}))
+	must(t, n2.AddRoute(lab.Route{To: prefix("10.77.0.0/24"), Via: addr("10.2.0.2"), Dev: "lan"}))
+
+	conn, err := n2.ListenUDP(lab.SocketOptions{})
+	must(t, err)
+	defer conn.Close()
+	port := conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+	for _, dst := range []string{"10.2.0.1", "2001:db8:2::1"} {
+		before := b.dropped().Forward
+		must(t, sendTo(n1, netip.AddrPortFrom(addr(dst), port), "transit"))
+		eventually(t, "the transit packet to "+dst+" is dropped and counted", func() bool { return b.dropped().Forward > before })
+	}
+	must(t, sendTo(b.lan, netip.AddrPortFrom(addr("10.2.0.1"), port), "from the LAN"))
+	expect(t, conn, "from the LAN")
+	must(t, sendTo(n2, netip.AddrPortFrom(addr("10.77.0.9"), 9), "to the LAN")) // no drop is counted
+	if got := b.dropped().Forward; got != 2 {
+		t.Errorf("%d forwarded packets were dropped, want 2", got)
+	}
+	b.withoutGuard()
+	for _, dst := range []string{"10.2.0.1", "2001:db8:2::1"} {
+		must(t, sendTo(n1, netip.AddrPortFrom(addr(dst), port), "transit to "+dst))
+		expect(t, conn, "transit to "+dst)
+	}
+}
+
+// TestUplinkAnswersARPForItsOwnAddressesOnly asks on e1's link for e2's address.
+func TestUplinkAnswersARPForItsOwnAddressesOnly(t *testing.T) {
+	b := newBench(t, lab.TwoNetworks())
+	b.apply()
+	n1 := b.Node("n1")
+	must(t, n1.AddRoute(lab.Route{To: prefix("10.2.0.2/32"), Dev: "lan"})) // asks by ARP
+	capture, err := n1.Capture("lan", func(r lab.Record) bool { return !r.Out && r.EtherType == 0x0806 && r.Src == addr("10.2.0.2") })
+	must(t, err)
+	_ = sendTo(n1, netip.MustParseAddrPort("10.2.0.2:9"), "who has")
+	time.Sleep(50 * time.Millisecond) // an answer would be there at once
+	if got := capture.Records(); len(got) > 0 {
+		t.Errorf("e1 answers for e2's address: %v", got)
+	}
+	must(t, b.Host.SetSysctl("net/ipv4/conf/e1/arp_ignore", "0"))
+	eventually(t, "without arp_ignore it answers", func() bool {
+		_ = sendTo(n1, netip.MustParseAddrPort("10.2.0.2:9"), "who has")
+		return len(capture.Records()) > 0
+	})
+	must(t, capture.Close())
+}
