@@ -2,6 +2,7 @@ package mifvif_test
 
 import (
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -20,10 +21,8 @@ func floor(pkg string) int {
 	}
 	top, _, _ := strings.Cut(strings.TrimPrefix(pkg, "mifvif/"), "/")
 	for i, names := range floors {
-		for _, name := range names {
-			if name == top {
-				return i
-			}
+		if slices.Contains(names, top) {
+			return i
 		}
 	}
 	return -1 // lab and bench stand aside

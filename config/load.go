@@ -113,8 +113,7 @@ func (r *reader) at(path, format string, args ...any) {
 func (r *reader) syntax(err error) {
 	line, col := 1, 1
 	message := err.Error()
-	var ye yaml.Error
-	if errors.As(err, &ye) {
+	if ye, ok := errors.AsType[yaml.Error](err); ok {
 		message = ye.GetMessage()
 		if t := ye.GetToken(); t != nil && t.Position != nil {
 			line, col = t.Position.Line, t.Position.Column

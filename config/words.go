@@ -18,23 +18,31 @@ type word[T any] struct {
 
 func algorithms() []word[scheduler.Algorithm] {
 	return []word[scheduler.Algorithm]{
-		{name: "weighted", value: scheduler.Weighted}, {name: "priority", value: scheduler.Priority},
-		{name: "overflow", missing: true}, {name: "least-used", missing: true}, {name: "lowest-latency", missing: true},
-		{name: "fastest", missing: true}, {name: "persistent", missing: true},
+		{name: "weighted", value: scheduler.Weighted},
+		{name: "priority", value: scheduler.Priority},
+		{name: "overflow", missing: true},
+		{name: "least-used", missing: true},
+		{name: "lowest-latency", missing: true},
+		{name: "fastest", missing: true},
+		{name: "persistent", missing: true},
 	}
 }
 
 func affinities() []word[scheduler.Affinity] {
 	return []word[scheduler.Affinity]{
-		{name: "none", value: scheduler.AffinityNone}, {name: "destination", value: scheduler.AffinityDestination},
-		{name: "site", value: scheduler.AffinitySite}, {name: "source", value: scheduler.AffinitySource},
+		{name: "none", value: scheduler.AffinityNone},
+		{name: "destination", value: scheduler.AffinityDestination},
+		{name: "site", value: scheduler.AffinitySite},
+		{name: "source", value: scheduler.AffinitySource},
 	}
 }
 
 func failures() []word[scheduler.OnFailure] {
 	return []word[scheduler.OnFailure]{
-		{name: "auto", value: scheduler.FailAuto}, {name: "reset", value: scheduler.FailReset},
-		{name: "migrate", value: scheduler.FailMigrate}, {name: "hold", value: scheduler.FailHold},
+		{name: "auto", value: scheduler.FailAuto},
+		{name: "reset", value: scheduler.FailReset},
+		{name: "migrate", value: scheduler.FailMigrate},
+		{name: "hold", value: scheduler.FailHold},
 	}
 }
 

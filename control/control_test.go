@@ -138,7 +138,7 @@ func TestOneDaemonPerNamespace(t *testing.T) {
 		t.Fatalf("after the first ended: %v", err)
 	}
 	again.Close()
-	if Cookie() == "" || Cookie() != Cookie() {
-		t.Errorf("cookie %q", Cookie())
+	if first, second := Cookie(), Cookie(); first == "" || first != second {
+		t.Errorf("cookies %q and %q of one namespace", first, second)
 	}
 }

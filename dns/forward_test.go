@@ -109,6 +109,25 @@ func TestLateAnswerStillCounts(t *testing.T) {
 	})
 }
 
+func TestLastNetworkGetsAllTheTimeThereIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fiber := domain(1, "fiber", "192.0.2.53")
+		w := newWorld(fiber)
+		var delay atomic.Int64
+		w.at(fiber, 0, func(n string, q *wire.Msg) [][]byte {
+			time.Sleep(time.Duration(delay.Load()))
+			return answers(good)(n, q)
+		})
+		s, stop := start(t, w, nil)
+		defer stop()
+		ask(t, s, query("www.example.net.", wire.TypeA)) // it is known to be fast
+		delay.Store(int64(4 * time.Second))
+		if got := ask(t, s, query("www.example.net.", wire.TypeA)); len(got.Answer) != 1 {
+			t.Errorf("got %s, want the answer that took 4 s: nobody else can be asked", brief(got))
+		}
+	})
+}
+
 func TestDeadNetworkIsPassedOverAndTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fiber, lte := domain(1, "fiber", "192.0.2.53"), domain(2, "lte", "198.51.100.53")

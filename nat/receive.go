@@ -47,15 +47,15 @@ func (b *binding) receive() {
 func (s *socket) drain(fd int, in *inbox, arrived func(*inbox, arrival), failed func(pathFailure)) bool {
 	for {
 		a, errno := in.recv(fd, 0)
-		switch {
-		case errno == 0:
+		switch errno {
+		case 0:
 			arrived(in, a)
-		case errno == unix.EINTR:
-		case errno == unix.EAGAIN:
+		case unix.EINTR:
+		case unix.EAGAIN:
 			if !s.drainErrors(fd, in, failed) {
 				return true
 			}
-		case errno == unix.EBADF || errno == unix.ENOTSOCK:
+		case unix.EBADF, unix.ENOTSOCK:
 			return false
 		default: // an error of the path: the queue says which
 			s.drainErrors(fd, in, failed)
@@ -80,11 +80,11 @@ func (in *inbox) recv(fd, flags int) (arrival, unix.Errno) {
 	a := arrival{from: in.peer(), ttl: 64, n: int(n)}
 	in.ancillary(func(level, typ int32, data []byte) {
 		switch {
-		case len(data) < 4 && !(level == unix.IPPROTO_IP && typ == unix.IP_TOS && len(data) == 1):
+		case level == unix.IPPROTO_IP && typ == unix.IP_TOS && len(data) > 0:
+			a.tos = data[0]
+		case len(data) < 4:
 		case level == unix.IPPROTO_IP && typ == unix.IP_TTL, level == unix.IPPROTO_IPV6 && typ == unix.IPV6_HOPLIMIT:
 			a.ttl = uint8(binary.NativeEndian.Uint32(data))
-		case level == unix.IPPROTO_IP && typ == unix.IP_TOS:
-			a.tos = data[0]
 		case level == unix.IPPROTO_IPV6 && typ == unix.IPV6_TCLASS:
 			a.tos = uint8(binary.NativeEndian.Uint32(data))
 		case level == unix.IPPROTO_UDP && typ == unix.UDP_GRO:

@@ -141,11 +141,11 @@ func (s *sender) send(m *message) {
 		m.b.lastDst.Store(&dst)
 	}
 	s.now = m
-	for range 3 {
+	for try := range 3 {
 		if err := m.b.sock.raw.Write(s.write); err != nil {
 			return // closed meanwhile: the next packet is decided anew
 		}
-		if !pathError(s.errno) {
+		if !pathError(s.errno) || s.errno == unix.EMSGSIZE && try > 0 {
 			break
 		}
 	}
@@ -165,7 +165,7 @@ func pathError(e unix.Errno) bool {
 func (s *sender) judge(m *message) {
 	t := s.table
 	switch s.errno {
-	case 0:
+	case 0, unix.ECONNREFUSED: // a refusal is an earlier packet's, and the app is told of it
 	case unix.EAGAIN, unix.ENOBUFS:
 		t.stats.queueFull.Add(1)
 	case unix.EMSGSIZE:

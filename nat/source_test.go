@@ -10,9 +10,13 @@ import (
 // TestSourceSelection is the source half of RFC 6724's own examples, as far as
 // they concern one domain.
 func TestSourceSelection(t *testing.T) {
-	tmp := func(s string) pvd.Address { return pvd.Address{Prefix: netip.MustParsePrefix(s + "/64"), Temporary: true} }
+	tmp := func(s string) pvd.Address {
+		return pvd.Address{Prefix: netip.MustParsePrefix(s + "/64"), Temporary: true}
+	}
 	plain := func(s string) pvd.Address { return pvd.Address{Prefix: netip.MustParsePrefix(s + "/64")} }
-	old := func(s string) pvd.Address { return pvd.Address{Prefix: netip.MustParsePrefix(s + "/64"), Deprecated: true} }
+	old := func(s string) pvd.Address {
+		return pvd.Address{Prefix: netip.MustParsePrefix(s + "/64"), Deprecated: true}
+	}
 	tests := []struct {
 		name, dst string
 		have      []pvd.Address

@@ -344,6 +344,7 @@ func BenchmarkForward(b *testing.B) {
 }
 
 func benchmarkForward(b *testing.B, size int) {
+	b.Helper()
 	table, err := New(Config{Max: 8, PerSource: 1}, &mif0{packets: make(chan []byte)}, &loopback{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)

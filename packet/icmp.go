@@ -145,3 +145,20 @@ func quotable(original []byte) (from, to netip.Addr, ok bool) {
 	}
 	return from, to, !bad(from) && !bad(to)
 }
+
+// AppendEchoReply appends to dst the answer to the echo request that info
+// describes, from the address that was asked.
+func AppendEchoReply(dst []byte, info *Info, request []byte) []byte {
+	msg := request[info.L4:info.End]
+	dst = AppendIP(dst, Info{Src: info.Dst, Dst: info.Src, Proto: info.Proto, TTL: 64, TOS: info.TOS}, len(msg))
+	l4 := len(dst)
+	dst = append(dst, msg...)
+	var initial uint16
+	if dst[l4] = icmpEchoReply; info.Is6() {
+		dst[l4] = icmp6EchoReply
+		initial = PseudoSum(info.Dst, info.Src, protoICMPv6, len(msg))
+	}
+	dst[l4+2], dst[l4+3] = 0, 0
+	binary.BigEndian.PutUint16(dst[l4+2:], ^Sum(dst[l4:], initial))
+	return dst
+}

@@ -54,3 +54,23 @@ func TestEchoRewriteKeepsTheChecksum(t *testing.T) {
 		t.Errorf("checksum %x, want ca27", b[2:4])
 	}
 }
+
+func TestEchoRepliesTurnTheRequestRound(t *testing.T) {
+	for _, ends := range [][2]string{{"198.18.0.1", "198.18.0.2"}, {"2001:2::1", "2001:2::2"}} {
+		i := Info{Src: netip.MustParseAddr(ends[0]), Dst: netip.MustParseAddr(ends[1]), Proto: protoICMP, TTL: 64}
+		typ := byte(icmpEchoRequest)
+		if i.Is6() {
+			i.Proto, typ = protoICMPv6, icmp6EchoRequest
+		}
+		request := append(AppendIP(nil, i, 12), typ, 0, 0, 0, 0x11, 0x22, 0, 1, 'a', 'b', 'c', 'd')
+		info, err := Parse(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reply := AppendEchoReply(nil, &info, request)
+		got, err := Parse(reply)
+		if err != nil || !got.EchoReply() || got.DstPort != 0x1122 || got.Src != info.Dst || got.Dst != info.Src || !ICMPSound(&got, reply) {
+			t.Errorf("reply %+v, %v", got, err)
+		}
+	}
+}

@@ -90,6 +90,11 @@ func TestAttachmentsAndRememberedNextHops(t *testing.T) {
 			{"gone", new(kernel), "e1 offline (the interface is gone) internet", false},
 			{"made anew", new(kernel).link(9, "e1").addr(9, "192.0.2.10/24"), "e1 offline (no next hop) internet 192.0.2.10/24", true},
 		}},
+		{"nor does one made anew between two readings", []stage{
+			{"up", routed(), online, true},
+			{"down", e1("down"), down, false},
+			{"another, up", new(kernel).link(9, "e1").addr(9, "192.0.2.10/24"), "e1 offline (no next hop) internet 192.0.2.10/24", true},
+		}},
 		{"renumbered without having been seen down", []stage{
 			{"up", routed(), online, true},
 			{"one more address", routed().addr(2, "192.0.2.11/24"), "e1 online internet 192.0.2.10/24 192.0.2.11/24 via 192.0.2.1", false},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 
 	"mifvif/flow"
 	"mifvif/packet"
@@ -54,6 +55,11 @@ func (r *Relay) receive(p *tun.Packet) {
 		r.drops.martian.Add(1)
 		return
 	}
+	if r.nowhere(info.Dst) {
+		r.drops.nowhere.Add(1)
+		r.cfg.NAT.Refuse(p.Data, packet.HostUnreachable)
+		return
+	}
 	if info.Fragment {
 		r.reassemble(p, &info)
 		return
@@ -90,6 +96,17 @@ func (r *Relay) acceptable(info *packet.Info) bool {
 	for _, lan := range l.LANs {
 		if lan.Contains(info.Src) {
 			return true
+		}
+	}
+	return false
+}
+
+// nowhere reports whether dst is one of the house's own addresses that nobody
+// has: it must not be looked for on an uplink.
+func (r *Relay) nowhere(dst netip.Addr) bool {
+	for _, p := range r.cfg.House {
+		if p.Contains(dst) {
+			return !slices.Contains(r.cfg.ResolverAddrs, dst)
 		}
 	}
 	return false

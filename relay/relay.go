@@ -42,6 +42,8 @@ type Config struct {
 	Names     *dns.Names
 	// ResolverAddrs are served inside the house, on port 53.
 	ResolverAddrs []netip.Addr
+	// House are mif0's prefixes: nothing else in them is anywhere.
+	House []netip.Prefix
 	// MaxTCP bounds live TCP flows; a SYN beyond it is dropped and counted.
 	MaxTCP int
 	Stack  stack.Config

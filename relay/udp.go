@@ -21,16 +21,6 @@ func (r *Relay) udp(h tun.Header, info *packet.Info, data []byte) {
 	r.carry(h, f, info, data)
 }
 
-// icmp relays echo requests; it never answers for anybody. Whatever else an
-// app sends as ICMP stays here.
-func (r *Relay) icmp(h tun.Header, info *packet.Info, data []byte) {
-	if !info.EchoRequest() {
-		r.drops.protocol.Add(1)
-		return
-	}
-	r.carry(h, flowOf(info), info, data)
-}
-
 // carry finds or makes the binding of a datagram and hands it over.
 func (r *Relay) carry(h tun.Header, f flow.Flow, info *packet.Info, data []byte) {
 	named := r.cfg.Scheduler.Named(f)

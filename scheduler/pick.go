@@ -175,7 +175,14 @@ func (p *pick) scope() bool {
 			return p.refuseUnless(*owners, reasonOwner)
 		}
 	}
-	return p.required() || p.public() && p.private() && p.overridden()
+	if p.required() {
+		return true
+	}
+	if !p.public() || !p.private() {
+		return false
+	}
+	p.overridden()
+	return true
 }
 
 // public keeps the domains that lead to destinations nobody claims.
@@ -205,16 +212,13 @@ func (p *pick) private() bool {
 
 // overridden keeps the domain that a VPN client routes everything into, as the
 // kernel would, unless a rule prefers otherwise.
-func (p *pick) overridden() bool {
+func (p *pick) overridden() {
 	in := p.left.and(&p.snap.overrides[p.flow.family])
-	if in.empty() || p.preferred() {
-		return true
+	if in.empty() || in == p.left || p.preferred() {
+		return
 	}
-	if in != p.left {
-		p.dec.Reason = reasonOverrides
-		p.narrow(in, "a VPN client routes everything into another domain")
-	}
-	return true
+	p.dec.Reason = reasonOverrides
+	p.narrow(in, "a VPN client routes everything into another domain")
 }
 
 // required reports whether a rule named the domains that are left.

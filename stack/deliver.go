@@ -46,7 +46,7 @@ func parse(data []byte) (segment, bool) {
 		return segment{header.IPv4ProtocolNumber, ip.SourceAddress(), ip.DestinationAddress(), ip.Payload()}.checked()
 	case header.IPv6Version:
 		ip := header.IPv6(data)
-		if !ip.IsValid(len(data)) || ip.TransportProtocol() != header.TCPProtocolNumber {
+		if !ip.IsValid(len(data)) || ip.NextHeader() != uint8(header.TCPProtocolNumber) {
 			return segment{}, false
 		}
 		return segment{header.IPv6ProtocolNumber, ip.SourceAddress(), ip.DestinationAddress(), ip.Payload()}.checked()

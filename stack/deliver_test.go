@@ -31,17 +31,17 @@ func (a *app) Write(_ tun.Header, bufs ...[]byte) error {
 	return nil
 }
 
-func newStack(t testing.TB, handler func(*Request)) (*Stack, *app) {
-	t.Helper()
+func newStack(tb testing.TB, handler func(*Request)) (*Stack, *app) {
+	tb.Helper()
 	out := &app{}
 	s, err := New(Config{MTU: 1500, Pending: 8, PerSource: 0.5}, out, handler, slog.New(slog.DiscardHandler))
 	if err != nil {
-		t.Fatalf("new: %v", err)
+		tb.Fatalf("new: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = s.Run(ctx) })
-	t.Cleanup(func() { cancel(); wg.Wait() })
+	tb.Cleanup(func() { cancel(); wg.Wait() })
 	return s, out
 }
 

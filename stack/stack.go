@@ -108,8 +108,23 @@ func (s *Stack) configure() error {
 func (s *Stack) Run(ctx context.Context) error {
 	<-ctx.Done()
 	s.pending.close()
-	s.net.Close()
-	s.running.Wait()
+	done := make(chan struct{})
+	go func() { s.running.Wait(); close(done) }()
+	for ended := false; !ended; {
+		s.abort() // again: a handshake may have begun meanwhile
+		select {
+		case <-done:
+			ended = true
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 	s.net.Destroy()
 	return nil
+}
+
+// abort resets every connection there is.
+func (s *Stack) abort() {
+	for _, e := range s.net.RegisteredEndpoints() {
+		e.Abort()
+	}
 }

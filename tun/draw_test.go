@@ -247,3 +247,21 @@ func eventually(t *testing.T, what string, is func() bool) {
 		}
 	}
 }
+
+func TestOnlyADeadTUNDeviceIsRemoved(t *testing.T) {
+	p := newPull(t)
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "mif7"
+	must(t, p.Host.Do(func() error {
+		return netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: attrs, Mode: netlink.TUNTAP_MODE_TUN})
+	}))
+	must(t, p.Host.LinkUp("mif7"))
+	for _, name := range []string{"mif7", "mif0", "e1", "absent"} {
+		must(t, p.Host.Do(func() error { return tun.RemoveDead(name) }))
+	}
+	for name, want := range map[string]bool{"mif7": false, "mif0": true, "e1": true} {
+		if _, err := p.Host.LinkIndex(name); (err == nil) != want {
+			t.Errorf("%s is there: %v, want %v", name, err == nil, want)
+		}
+	}
+}

@@ -36,17 +36,11 @@ func (c chooser) Choose(q dns.Query) dns.Choice {
 	return dns.Choice{Domains: withResolvers(withResolvers(nil, &v4), &v6), Reason: reason}
 }
 
-// question restates a query as the flow that will follow it.
+// question restates a query as the flow that will follow it, which may be of the
+// other family than the query.
 func question(q dns.Query, dst netip.Addr) flow.Flow {
-	src := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
-	if dst.Is6() {
-		src = netip.AddrPortFrom(netip.IPv6Unspecified(), 0)
-	}
-	if q.App.Addr().Is6() == dst.Is6() {
-		src = q.App
-	}
 	return flow.Flow{
-		Proto: flow.UDP, Src: src, Dst: netip.AddrPortFrom(dst, 0), Name: strings.TrimSuffix(q.Name, "."),
+		Proto: flow.UDP, Src: q.App, Dst: netip.AddrPortFrom(dst, 0), Name: strings.TrimSuffix(q.Name, "."),
 	}
 }
 

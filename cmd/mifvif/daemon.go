@@ -42,6 +42,7 @@ type daemon struct {
 	relay     *relay.Relay
 	host      *host.Pointed
 	publisher *publisher
+	trouble   atomic.Pointer[string] // what could not be put in force, nil when all could
 }
 
 // newDaemon makes every station; the device is up when it returns, nothing is
@@ -82,10 +83,19 @@ func (d *daemon) makeStations(cfg *config.Config) error {
 	}
 	d.relay, err = relay.New(relay.Config{
 		Device: d.device, Scheduler: d.scheduler, Dialer: d.uplinks, NAT: d.nat, Resolver: d.resolver, Names: d.names,
-		ResolverAddrs: cfg.DNS.Listen, MaxTCP: cfg.Limits.TCPFlows,
+		ResolverAddrs: cfg.DNS.Listen, House: house(cfg), MaxTCP: cfg.Limits.TCPFlows,
 		Stack: stack.Config{MTU: d.device.MTU(), Pending: cfg.Limits.PendingConnects, PerSource: share(cfg)},
 	}, d.log)
 	return err
+}
+
+// house returns mif0's prefixes.
+func house(cfg *config.Config) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range cfg.Interface.Addresses {
+		out = append(out, p.Masked())
+	}
+	return out
 }
 
 // share is what one source may hold of a table. Without LANs there is one

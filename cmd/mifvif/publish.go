@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -151,24 +152,35 @@ func (p *publisher) publish() {
 	cfg := p.d.config.Load()
 	old := p.d.current.Load()
 	set := p.builder.Build(p.last, p.hints)
-	if err := p.d.uplinks.Apply(set, p.last); err != nil {
-		p.d.log.Debug("not every route or rule is in place", "error", err)
-	}
+	applied := p.d.uplinks.Apply(set, p.last)
 	p.d.current.Store(set)
 	p.d.scheduler.Publish(set, &cfg.Policy)
 	p.d.resolver.Publish(set)
 	p.d.relay.SetLocals(locals(set, p.last, cfg))
 	if cfg.Interface.DefaultRoute {
-		if err := p.drawing(set, cfg).Apply(p.last); err != nil {
-			p.d.log.Debug("not everything is drawn in", "error", err)
-		}
+		applied = errors.Join(applied, p.drawing(set, cfg).Apply(p.last))
 	}
+	p.note(applied)
 	p.d.relay.Retire(func(k pvd.Key) bool {
 		d := set.ByKey(k)
-		return d != nil && d.State != pvd.Offline && d.State != pvd.Disabled
+		return d != nil && d.Alive()
 	})
 	for _, e := range pvd.Diff(old, set) {
 		p.d.log.Info("domain changed", "type", e.Type, "pvd", e.PvD, "detail", e.Detail)
+	}
+}
+
+// note keeps what could not be put in force for status, and says it once. While
+// interfaces come and go the kernel refuses routes of those that have just left;
+// the next state mends that.
+func (p *publisher) note(err error) {
+	if err == nil {
+		p.d.trouble.Store(nil)
+		return
+	}
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	if was := p.d.trouble.Swap(&text); was == nil || *was != text {
+		p.d.log.Debug("not every route and rule is in place", "error", err)
 	}
 }
 

@@ -64,6 +64,9 @@ func (d *daemon) warnings() []string {
 	for _, name := range d.scheduler.Pending() {
 		out = append(out, fmt.Sprintf("a rule names the domain %q, which is not there", name))
 	}
+	if text := d.trouble.Load(); text != nil {
+		out = append(out, "not every route and rule is in place: "+*text)
+	}
 	usable := false
 	for _, p := range d.current.Load().All() {
 		usable = usable || p.State == pvd.Online

@@ -341,3 +341,20 @@ func TestSharedFileOfAnotherNetworkIsForeign(t *testing.T) {
 		t.Errorf("the shared file became %q", got)
 	}
 }
+
+func TestServersOfTheOriginalSurviveAKill(t *testing.T) {
+	for _, record := range []string{"kept", "lost"} {
+		cfg := setting(t)
+		write(t, cfg.Path, theirs, 0o644)
+		killed(t, cfg)
+		if record == "lost" {
+			if err := os.Remove(cfg.Record); err != nil {
+				t.Fatal(err)
+			}
+		}
+		u := Discover(t.Context(), cfg, quiet())
+		if len(u.General) != 1 || u.General[0].String() != "192.0.2.53" {
+			t.Errorf("record %s: the host knows %v, want the original's server", record, u.General)
+		}
+	}
+}

@@ -110,8 +110,12 @@ func serveResolved(t *testing.T, address string, f *fakeResolved) {
 		t.Fatal(err)
 	}
 	manager := []anyServer{
-		{0, 2, []byte{192, 0, 2, 1}}, {2, 2, []byte{192, 0, 2, 53}}, {2, 2, []byte{127, 0, 0, 1}},
-		{3, 10, append([]byte{0xfe, 0x80}, make([]byte, 14)...)}, {3, 2, []byte{1, 2}}, {7, 2, []byte{198, 18, 0, 2}},
+		{0, 2, []byte{192, 0, 2, 1}},
+		{2, 2, []byte{192, 0, 2, 53}},
+		{2, 2, []byte{127, 0, 0, 1}},
+		{3, 10, append([]byte{0xfe, 0x80}, make([]byte, 14)...)},
+		{3, 2, []byte{1, 2}},
+		{7, 2, []byte{198, 18, 0, 2}},
 	}
 	if _, err := prop.Export(conn, resolvedPath, prop.Map{resolvedManager: {"DNS": {Value: manager}}}); err != nil {
 		t.Fatal(err)

@@ -47,7 +47,7 @@ func (r *record) restoreFile(log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if false {
+	if !mentions(now.Content, r.Servers) {
 		if r.Original.Kind != "" && r.Key == "" {
 			log.Warn("the host's resolver file was rewritten by somebody else and is left as it is", "path", r.Path)
 		}

@@ -129,6 +129,10 @@ func TestHalfWrittenFileIsNotTheOriginal(t *testing.T) {
 		write(t, cfg.Path, "nameserver 203.", 0o644)
 		time.Sleep(settleTime)
 		write(t, cfg.Path, "nameserver 203.0.113.53\n", 0o644)
+		time.Sleep(settleTime)
+		if o := load1(t, cfg.Record).Original; string(o.Content) != theirs {
+			t.Errorf("the original is %q while the file was being written", o.Content)
+		}
 		time.Sleep(2 * lookInterval)
 		synctest.Wait()
 		if o := load1(t, cfg.Record).Original; string(o.Content) != "nameserver 203.0.113.53\n" {

@@ -7,9 +7,9 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"mifvif/lab"
-	"time"
 )
 
 // fewPorts leaves the host a thousand ports of its own: with sixteen server
