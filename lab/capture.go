@@ -25,6 +25,7 @@ type Capture struct {
 	closing  sync.Once
 
 	mu      sync.Mutex
+	buf     [256]byte
 	ring    []Record
 	next    int
 	matched uint64
@@ -32,7 +33,7 @@ type Capture struct {
 }
 
 // Capture starts to observe a link. filter says which packets are kept and
-// counted; nil keeps all. It runs on the capture's goroutine.
+// counted; nil keeps all. It must be quick and not call the capture.
 func (n *Node) Capture(link string, filter func(Record) bool) (*Capture, error) {
 	index, err := n.LinkIndex(link)
 	if err != nil {
@@ -74,25 +75,44 @@ func (c *Capture) run() {
 	if err != nil {
 		return
 	}
-	buf := make([]byte, 256)
-	for {
-		var size int
-		var from unix.Sockaddr
-		var failed error
-		err := raw.Read(func(fd uintptr) bool {
-			size, from, failed = unix.Recvfrom(int(fd), buf, unix.MSG_TRUNC)
-			return failed != unix.EAGAIN
+	for err == nil {
+		err = raw.Read(func(fd uintptr) bool {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.drain(int(fd)) > 0
 		})
-		if err != nil {
-			return
-		}
-		if failed != nil {
-			continue // the link went down: it may come back
-		}
-		c.note(buf[:min(size, len(buf))], size, from.(*unix.SockaddrLinklayer))
 	}
 }
 
+// catchUp reads what the kernel has noted up to now, so that an answer about
+// the past does not depend on run being quick. c.mu is held.
+func (c *Capture) catchUp() {
+	raw, err := c.file.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) { c.drain(int(fd)) }) // closed: nothing more comes
+}
+
+// drain notes all packets that wait and returns how many there were; a link
+// that went down is no packet and no end. c.mu is held.
+func (c *Capture) drain(fd int) (packets int) {
+	for {
+		size, from, err := unix.Recvfrom(fd, c.buf[:], unix.MSG_TRUNC)
+		switch err {
+		case nil:
+			c.note(c.buf[:min(size, len(c.buf))], size, from.(*unix.SockaddrLinklayer))
+			packets++
+		case unix.EAGAIN:
+			return packets
+		case unix.ENETDOWN, unix.EINTR:
+		default:
+			return packets
+		}
+	}
+}
+
+// note keeps a packet if the filter wants it. c.mu is held.
 func (c *Capture) note(b []byte, size int, from *unix.SockaddrLinklayer) {
 	r := Record{Time: time.Now(), Out: from.Pkttype == unix.PACKET_OUTGOING, Size: size}
 	r.EtherType = binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, from.Protocol))
@@ -101,11 +121,8 @@ func (c *Capture) note(b []byte, size int, from *unix.SockaddrLinklayer) {
 		r.Size = max(size-14, 0)
 	}
 	r.fill(b)
-	matched := c.filter == nil || c.filter(r)
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.seen++
-	if !matched {
+	if c.filter != nil && !c.filter(r) {
 		return
 	}
 	c.matched++
@@ -121,6 +138,7 @@ func (c *Capture) note(b []byte, size int, from *unix.SockaddrLinklayer) {
 func (c *Capture) Records() []Record {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.catchUp()
 	return slices.Concat(c.ring[c.next:], c.ring[:c.next])
 }
 
@@ -129,6 +147,7 @@ func (c *Capture) Records() []Record {
 func (c *Capture) Matched() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.catchUp()
 	return c.matched
 }
 
@@ -136,6 +155,7 @@ func (c *Capture) Matched() uint64 {
 func (c *Capture) Seen() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.catchUp()
 	return c.seen
 }
 

@@ -56,7 +56,8 @@ func (s *socket) setUp(fd int) error {
 	}
 	if s.is6 {
 		options = []option{
-			{unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1}, {unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, 1},
+			{unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1},
+			{unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, 1},
 			{unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS, 1},
 		}
 	}

@@ -89,7 +89,7 @@ func TestAddressesAreRestated(t *testing.T) {
 	add(netlink.Addr{IPNet: host("2001:db8:1::2/64"), ValidLft: 7000})
 	add(netlink.Addr{IPNet: host("2001:db8:1::3/64"), Flags: unix.IFA_F_NODAD})
 	settle(t, n)
-	forever := time.Duration(netwatch.Forever)
+	const forever = netwatch.Forever
 	want := []netwatch.Address{
 		{Ifindex: e1, Prefix: prefix("10.0.0.2/32"), Peer: addr("10.0.0.1"), Global: true, Valid: forever, Preferred: forever},
 		{Ifindex: e1, Prefix: prefix("192.0.2.2/24"), Global: true, Valid: 2 * time.Hour, Preferred: 2 * time.Hour},

@@ -33,7 +33,8 @@ func readRoutes(s *State) error {
 		switch {
 		case errors.Is(err, netlink.ErrDumpInterrupted):
 			interrupted = fmt.Errorf("list routes: %w", err)
-		case err != nil && !(family == netlink.FAMILY_V6 && errors.Is(err, unix.EAFNOSUPPORT)):
+		case family == netlink.FAMILY_V6 && errors.Is(err, unix.EAFNOSUPPORT):
+		case err != nil:
 			return fmt.Errorf("list routes: %w", err)
 		}
 	}

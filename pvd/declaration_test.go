@@ -20,49 +20,67 @@ func TestDeclarationsOverrideAndExtend(t *testing.T) {
 		want  string
 	}{
 		{
-			"another name", Declaration{Name: "fiber", Interface: "eth0"}, plain(),
+			"another name",
+			Declaration{Name: "fiber", Interface: "eth0"},
+			plain(),
 			"fiber online internet 192.0.2.10/24 2001:db8:1::10/64 via 192.0.2.1 via fe80::1 ra",
 		},
 		{
-			"without an interface the name is the interface", Declaration{Name: "eth0", Internet: no()}, plain(),
+			"without an interface the name is the interface",
+			Declaration{Name: "eth0", Internet: no()},
+			plain(),
 			"eth0 online 192.0.2.10/24 2001:db8:1::10/64 via 192.0.2.1 via fe80::1 ra",
 		},
 		{
-			"only some addresses", Declaration{Name: "fiber", Interface: "eth0", Addresses: []netip.Addr{addr("192.0.2.10")}}, plain(),
+			"only some addresses",
+			Declaration{Name: "fiber", Interface: "eth0", Addresses: []netip.Addr{addr("192.0.2.10")}},
+			plain(),
 			"fiber online internet 192.0.2.10/24 via 192.0.2.1 via fe80::1 ra",
 		},
 		{
-			"an address that is not there", Declaration{Name: "fiber", Interface: "eth0", Addresses: []netip.Addr{addr("192.0.2.99")}}, plain(),
+			"an address that is not there",
+			Declaration{Name: "fiber", Interface: "eth0", Addresses: []netip.Addr{addr("192.0.2.99")}},
+			plain(),
 			"fiber offline (none of its declared addresses is on the interface) internet via 192.0.2.1 via fe80::1 ra",
 		},
 		{
-			"other next hops", Declaration{Name: "fiber", Interface: "eth0", NextHops: []netip.Addr{addr("192.0.2.7"), addr("192.0.2.8")}}, plain(),
+			"other next hops",
+			Declaration{Name: "fiber", Interface: "eth0", NextHops: []netip.Addr{addr("192.0.2.7"), addr("192.0.2.8")}},
+			plain(),
 			"fiber online internet 192.0.2.10/24 2001:db8:1::10/64 via 192.0.2.7 config via 192.0.2.8 config",
 		},
 		{
-			"resolvers", Declaration{Name: "fiber", Interface: "eth0", Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}}, plain(),
+			"resolvers",
+			Declaration{Name: "fiber", Interface: "eth0", Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}},
+			plain(),
 			"fiber online internet 192.0.2.10/24 2001:db8:1::10/64 via 192.0.2.1 via fe80::1 ra dns 192.0.2.53",
 		},
 		{
-			"an Ethernet without default route, declared", Declaration{Name: "lab", Interface: "e1"},
+			"an Ethernet without default route, declared",
+			Declaration{Name: "lab", Interface: "e1"},
 			new(kernel).link(2, "e1").addr(2, "10.1.0.2/24"), "lab online 10.1.0.2/24",
 		},
 		{
-			"an ignored interface, declared", Declaration{Name: "lab", Interface: "docker0"},
+			"an ignored interface, declared",
+			Declaration{Name: "lab", Interface: "docker0"},
 			new(kernel).link(2, "docker0").addr(2, "172.17.0.1/16"), "lab online 172.17.0.1/16",
 		},
 		{"a VPN without routes, declared", Declaration{Name: "corp", Interface: "wg0"}, wg(), "corp online 10.8.0.2/24 fd08::2/64"},
 		{
-			"a VPN that leads to the Internet because we say so", Declaration{Name: "corp", Interface: "wg0", Internet: yes()}, wg(),
+			"a VPN that leads to the Internet because we say so",
+			Declaration{Name: "corp", Interface: "wg0", Internet: yes()},
+			wg(),
 			"corp online internet 10.8.0.2/24 fd08::2/64 via link config via link6 config",
 		},
 		{
-			"a VPN with halves that is an uplink like others because we say so", Declaration{Name: "corp", Interface: "wg0", Internet: yes()},
+			"a VPN with halves that is an uplink like others because we say so",
+			Declaration{Name: "corp", Interface: "wg0", Internet: yes()},
 			wg().route(5, "0.0.0.0/1", "").route(5, "128.0.0.0/1", ""),
 			"corp online internet 10.8.0.2/24 fd08::2/64 via link via link6 config",
 		},
 		{
-			"down", Declaration{Name: "fiber", Interface: "eth0", NextHops: []netip.Addr{addr("192.0.2.7")}},
+			"down",
+			Declaration{Name: "fiber", Interface: "eth0", NextHops: []netip.Addr{addr("192.0.2.7")}},
 			new(kernel).link(2, "eth0", "down"), "fiber offline (the link is down) internet via 192.0.2.7 config",
 		},
 	} {

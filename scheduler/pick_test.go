@@ -49,8 +49,10 @@ func TestStages(t *testing.T) {
 			"the first match speaks and no other", world(),
 			[]Rule{
 				{Name: "not", Actor: Admin, Match: Match{Dst: nets("198.51.100.0/24")}, Require: []string{"sat"}},
-				{Name: "first", Actor: Admin, Prefer: []string{"fiber"}}, {Name: "second", Actor: Admin, Require: []string{"sat"}},
-			}, to("192.0.2.80:443", ""), "fiber lte sat",
+				{Name: "first", Actor: Admin, Prefer: []string{"fiber"}},
+				{Name: "second", Actor: Admin, Require: []string{"sat"}},
+			},
+			to("192.0.2.80:443", ""), "fiber lte sat",
 		},
 		{
 			"user's order before admin's", world(),
@@ -94,7 +96,8 @@ func TestStages(t *testing.T) {
 		{"IPv6 likewise", world(), nil, to("[fd77::1]:443", ""), "no route"},
 		{"a rule may send it there", world(), []Rule{{Name: "r", Actor: Admin, Require: []string{"sat"}}}, to("10.99.0.1:443", ""), "sat"},
 		{
-			"prohibited where a rule took the others away", world(), []Rule{{Name: "r", Actor: Admin, Forbid: []string{"fiber", "lte"}}},
+			"prohibited where a rule took the others away", world(),
+			[]Rule{{Name: "r", Actor: Admin, Forbid: []string{"fiber", "lte"}}},
 			to("10.99.0.1:443", ""), "prohibited",
 		},
 
@@ -107,7 +110,8 @@ func TestStages(t *testing.T) {
 		{"a VPN that takes everything", world(domain(4, "vpn", "internet", "overrides", "10.5.0.2/24")), nil, to("192.0.2.80:443", ""), "vpn"},
 		{
 			"unless a rule prefers otherwise", world(domain(4, "vpn", "internet", "overrides", "10.5.0.2/24", "metric=40")),
-			[]Rule{{Name: "r", Actor: Admin, Prefer: []string{"fiber"}}}, to("192.0.2.80:443", ""), "fiber lte vpn sat",
+			[]Rule{{Name: "r", Actor: Admin, Prefer: []string{"fiber"}}},
+			to("192.0.2.80:443", ""), "fiber lte vpn sat",
 		},
 		{"but not what others claim", world(domain(4, "vpn", "internet", "overrides", "10.5.0.2/24")), nil, to("10.1.0.99:443", ""), "fiber"},
 	} {

@@ -60,7 +60,7 @@ func (g *guard) apply(set *pvd.Set, st netwatch.State) error {
 	if err != nil {
 		return fmt.Errorf("reach nftables: %w", err)
 	}
-	defer conn.CloseLasting()
+	defer func() { _ = conn.CloseLasting() }()
 	want := g.wanted(set, st)
 	have, ok := g.present(conn)
 	if !ok {

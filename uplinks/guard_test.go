@@ -53,8 +53,13 @@ func TestStrongHost(t *testing.T) {
 		dst     string
 		arrives bool
 	}{
-		{"10.1.0.2", true}, {"2001:db8:1::2", true}, {"10.77.0.1", true},
-		{"10.2.0.2", false}, {"2001:db8:2::2", false}, {"198.18.0.1", false}, {"2001:2::1", false},
+		{"10.1.0.2", true},
+		{"2001:db8:1::2", true},
+		{"10.77.0.1", true},
+		{"10.2.0.2", false},
+		{"2001:db8:2::2", false},
+		{"198.18.0.1", false},
+		{"2001:2::1", false},
 	}
 	conn, err := b.Host.ListenUDP(lab.SocketOptions{})
 	must(t, err)

@@ -64,7 +64,8 @@ func guardChains(table *nftables.Table) []*nftables.Chain {
 		}
 	}
 	return []*nftables.Chain{
-		{Name: chainStrong, Table: table}, {Name: chainApart, Table: table},
+		{Name: chainStrong, Table: table},
+		{Name: chainApart, Table: table},
 		base(chainInput, nftables.ChainHookInput), base(chainForward, nftables.ChainHookForward),
 	}
 }

@@ -62,18 +62,19 @@ func (s *Set) Apply(set *pvd.Set, st netwatch.State) error {
 	)
 	s.living.Store(&next)
 	s.tune(set)
-	if gerr := s.guard.apply(set, st); gerr != nil {
-		s.warn("nftables is not available: packets for another uplink's address are not dropped", "nftables", gerr)
+	if gerr := s.guard.apply(set, st); gerr != nil && s.first("nftables") {
+		s.log.Warn("nftables is not available: packets for another uplink's address are not dropped", "error", gerr)
 	}
 	return err
 }
 
-// warn says once what is wrong with something.
-func (s *Set) warn(msg, of string, err error) {
-	if !s.warned[of] {
-		s.warned[of] = true
-		s.log.Warn(msg, "of", of, "error", err)
+// first reports whether something has not been complained of yet.
+func (s *Set) first(of string) bool {
+	if s.warned[of] {
+		return false
 	}
+	s.warned[of] = true
+	return true
 }
 
 // Remove takes back what Apply did, sysctls included.

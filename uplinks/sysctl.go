@@ -63,12 +63,12 @@ func (s *Set) raise(ifname, key string, least int) {
 		return // an interface that is gone, or nothing to do
 	}
 	now := strconv.Itoa(least)
-	if err := s.cfg.Undo.Record(path, strconv.Itoa(was), now); err != nil {
-		s.warn("a sysctl is left as it is because it cannot be noted for undoing", path, err)
-		return
+	err = s.cfg.Undo.Record(path, strconv.Itoa(was), now)
+	if err == nil { // what cannot be noted for undoing is left as it is
+		err = os.WriteFile(path, []byte(now), 0)
 	}
-	if err := os.WriteFile(path, []byte(now), 0); err != nil {
-		s.warn("a sysctl could not be set", path, err)
+	if err != nil && s.first(path) {
+		s.log.Warn("a sysctl could not be set", "path", path, "error", err)
 	}
 }
 

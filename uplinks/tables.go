@@ -2,6 +2,7 @@ package uplinks
 
 import (
 	"net/netip"
+	"slices"
 
 	"mifvif/netwatch"
 	"mifvif/pvd"
@@ -68,7 +69,7 @@ func tableOf(d *pvd.Domain, st netwatch.State) []netwatch.Route {
 // hops returns the domain's next hops. A point-to-point link needs none: there
 // the link itself is the next hop of every family that has an address.
 func hops(d *pvd.Domain) []pvd.NextHop {
-	all := d.NextHops[:len(d.NextHops):len(d.NextHops)]
+	all := slices.Clip(d.NextHops)
 	for _, is6 := range []bool{false, true} {
 		if d.P2P && hasFamily(d, is6) && !hasHop(d, is6) {
 			all = append(all, pvd.NextHop{Is6: is6})

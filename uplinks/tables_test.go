@@ -143,8 +143,12 @@ func words(r netwatch.Route) string {
 
 func TestLocalTableHoldsTheHostsOwnNetworks(t *testing.T) {
 	links := []netwatch.Link{
-		{Index: 1, Name: "lo", Loopback: true, Up: true}, {Index: 2, Name: "e1", Up: true}, {Index: 3, Name: "docker0", Up: true},
-		{Index: 4, Name: "mif0", Up: true}, {Index: 5, Name: "e2", Up: true}, {Index: 6, Name: "off", Up: false},
+		{Index: 1, Name: "lo", Loopback: true, Up: true},
+		{Index: 2, Name: "e1", Up: true},
+		{Index: 3, Name: "docker0", Up: true},
+		{Index: 4, Name: "mif0", Up: true},
+		{Index: 5, Name: "e2", Up: true},
+		{Index: 6, Name: "off", Up: false},
 	}
 	main := func(ifindex int, dst string) netwatch.Route {
 		return netwatch.Route{Table: mainTable, Dst: netip.MustParsePrefix(dst), Ifindex: ifindex, Metric: 7, Protocol: 4}

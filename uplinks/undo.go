@@ -49,11 +49,23 @@ func OpenUndoLog(path string) (*UndoLog, error) {
 func (l *UndoLog) Record(path, was, set string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if old, ok := l.entries[path]; ok {
+	old, known := l.entries[path]
+	if known {
 		was = old.Was
 	}
-	l.entries[path] = change{was, set}
-	return l.save()
+	entry := change{was, set}
+	if known && old == entry {
+		return nil
+	}
+	l.entries[path] = entry
+	if err := l.save(); err != nil {
+		delete(l.entries, path) // not noted: it must not be taken for noted the next time
+		if known {
+			l.entries[path] = old
+		}
+		return err
+	}
+	return nil
 }
 
 // Restore puts every sysctl back that still has the value it was set to, and

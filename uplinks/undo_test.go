@@ -72,3 +72,15 @@ func TestRecordThatCannotBeReadIsKept(t *testing.T) {
 		t.Error("the record is gone")
 	}
 }
+
+func TestRecordThatCannotBeWrittenSaysSoEveryTime(t *testing.T) {
+	blocked := filepath.Join(t.TempDir(), "state")
+	log, err := uplinks.OpenUndoLog(filepath.Join(blocked, "undo"))
+	must(t, err)
+	must(t, os.WriteFile(blocked, nil, 0o600)) // a file where the directory should be
+	for range 2 {
+		if err := log.Record("/proc/sys/x", "0", "1"); err == nil {
+			t.Error("a change was noted nowhere")
+		}
+	}
+}

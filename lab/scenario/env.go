@@ -96,9 +96,9 @@ func (e *Env) TryTool(ctx context.Context, name string, args ...string) (lab.Exi
 }
 
 // within repeats f until it returns nil, and returns its last error when that
-// takes longer than patience.
-func within(ctx context.Context, patience time.Duration, f func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// takes longer than answerWithin.
+func within(ctx context.Context, f func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	for {
 		err := f()
@@ -107,7 +107,7 @@ func within(ctx context.Context, patience time.Duration, f func() error) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("after %v: %w", patience, err)
+			return fmt.Errorf("after %v: %w", answerWithin, err)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

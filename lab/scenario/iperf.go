@@ -14,40 +14,26 @@ import (
 const (
 	iperfPort = "5201"
 	iperfRule = "  - {name: iperf, match: {port: [5201]}, require: [e1]}\n"
-	// share is what one flow must reach of the direct route.
-	share = 0.15
 )
 
-// iperf drives iperf3 through mif0 in every way, and directly by binding the
-// uplink's address, which bypasses mif0.
+// iperf drives iperf3 through mif0 in every way. How fast it is belongs to
+// bench/, which has the machine for itself.
 func iperf(ctx context.Context, e *Env) error {
 	server, err := e.iperfServer()
 	if err != nil {
 		return err
 	}
 	defer server.Kill()
-	own := netip.AddrPortFrom(e.Network("n1").Host4(), 0).Addr().String()
-	direct, err := e.iperf3(ctx, lab.Public4(), "-B", own)
-	if err != nil {
-		return fmt.Errorf("direct: %w", err)
-	}
-	through, err := e.iperf3(ctx, lab.Public4())
-	if err != nil {
-		return err
-	}
-	if through < share*direct {
-		return fmt.Errorf("one flow reaches %.2f of %.2f Gbit/s, want a share of %.2f", through/1e9, direct/1e9, share)
-	}
-	for _, args := range [][]string{{"-R"}, {"-P", "8"}, {"-P", "8", "-R"}} {
-		if _, err := e.iperf3(ctx, lab.Public4(), args...); err != nil {
+	for _, args := range [][]string{nil, {"-R"}, {"-P", "8"}, {"-P", "8", "-R"}} {
+		if err := e.iperf3(ctx, lab.Public4(), args...); err != nil {
 			return err
 		}
 	}
-	if _, err := e.iperf3(ctx, lab.Public6()); err != nil {
+	if err := e.iperf3(ctx, lab.Public6()); err != nil {
 		return err
 	}
 	for _, dst := range []netip.Addr{lab.Public4(), lab.Public6()} {
-		if _, err := e.iperf3(ctx, dst, "-u", "-b", "50M", "-l", "1200"); err != nil {
+		if err := e.iperf3(ctx, dst, "-u", "-b", "50M", "-l", "1200"); err != nil {
 			return err
 		}
 	}
@@ -68,9 +54,9 @@ func (e *Env) iperfServer() (*lab.Process, error) {
 	return server, nil
 }
 
-// iperf3 runs one second of load from the host with CUBIC and returns the
-// receiver's bits per second.
-func (e *Env) iperf3(ctx context.Context, dst netip.Addr, args ...string) (float64, error) {
+// iperf3 runs one second of load from the host with CUBIC. It is an error if
+// nothing arrives.
+func (e *Env) iperf3(ctx context.Context, dst netip.Addr, args ...string) error {
 	all := append([]string{"-c", dst.String(), "-p", iperfPort, "-t", "1", "--json", "--connect-timeout", "5000"}, args...)
 	udp := false
 	for _, a := range args {
@@ -81,7 +67,7 @@ func (e *Env) iperf3(ctx context.Context, dst netip.Addr, args ...string) (float
 	}
 	out, err := e.Tool(ctx, "iperf3", all...)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	var result struct {
 		End struct {
@@ -90,13 +76,12 @@ func (e *Env) iperf3(ctx context.Context, dst netip.Addr, args ...string) (float
 		} `json:"end"`
 	}
 	if err := json.Unmarshal([]byte(out), &result); err != nil {
-		return 0, fmt.Errorf("iperf3 %v: %w", args, err)
+		return fmt.Errorf("iperf3 %v: %w", args, err)
 	}
-	got := max(result.End.Received.Bits, result.End.Sum.Bits)
-	if got == 0 {
-		return 0, fmt.Errorf("iperf3 %v carried nothing", args)
+	if max(result.End.Received.Bits, result.End.Sum.Bits) == 0 {
+		return fmt.Errorf("iperf3 %v carried nothing", args)
 	}
-	return got, nil
+	return nil
 }
 
 type rate struct {

@@ -76,7 +76,7 @@ func pingAndTrace(ctx context.Context, e *Env) error {
 
 // hopNetwork names the network of a traceroute's line, "" if it is none's.
 func (e *Env) hopNetwork(line string) string {
-	for _, field := range strings.Fields(line) {
+	for field := range strings.FieldsSeq(line) {
 		if addr, err := netip.ParseAddr(field); err == nil {
 			return e.NetworkOf(addr)
 		}
@@ -94,7 +94,7 @@ func manyAddresses(ctx context.Context, e *Env) error {
 	if err := e.Host.AddAddress("e2", more...); err != nil {
 		return err
 	}
-	err := within(ctx, answerWithin, func() error { return e.listed(ctx, "e2", append(more, prefix("10.2.0.2/24"))) })
+	err := within(ctx, func() error { return e.listed(ctx, "e2", append(more, prefix("10.2.0.2/24"))) })
 	if err != nil {
 		return err
 	}

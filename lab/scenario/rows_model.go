@@ -134,7 +134,7 @@ func sessionsStay(ctx context.Context, e *Env) error {
 	if err := e.Attach("n1"); err != nil {
 		return err
 	}
-	if err := within(ctx, answerWithin, func() error {
+	if err := within(ctx, func() error {
 		for _, dst := range bothFamilies(firstE1) {
 			if err := e.Carried(ctx, "n1", dst, lab.SocketOptions{}); err != nil {
 				return err
@@ -154,22 +154,22 @@ func sessionsStay(ctx context.Context, e *Env) error {
 	return nil
 }
 
-func reflexive(ctx context.Context, e *Env) error {
-	if err := e.stable(ctx, onlyE1, lab.SocketOptions{}, "n1"); err != nil {
+func reflexive(_ context.Context, e *Env) error {
+	if err := e.stable(onlyE1, lab.SocketOptions{}, "n1"); err != nil {
 		return err
 	}
-	if err := e.stable(ctx, onlyE2, lab.SocketOptions{}, "n2"); err != nil {
+	if err := e.stable(onlyE2, lab.SocketOptions{}, "n2"); err != nil {
 		return err
 	}
 	opt := lab.SocketOptions{Source: netip.AddrPortFrom(e.Network("n2").Host4(), 0)}
-	return e.stable(ctx, lab.PortEcho, opt, "n2")
+	return e.stable(lab.PortEcho, opt, "n2")
 }
 
 // stable has one UDP socket ask several peers on a port: all must report the
 // same address, of the given network, and a peer that was never asked must
 // reach the socket by it (RFC 4787: endpoint-independent mapping and
 // filtering).
-func (e *Env) stable(ctx context.Context, port uint16, opt lab.SocketOptions, network string) error {
+func (e *Env) stable(port uint16, opt lab.SocketOptions, network string) error {
 	if !opt.Source.IsValid() {
 		opt.Source = netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
 	}
@@ -191,11 +191,11 @@ func (e *Env) stable(ctx context.Context, port uint16, opt lab.SocketOptions, ne
 			return fmt.Errorf("%v to port %d came by %q, want %q", src, port, by, network)
 		}
 	}
-	return stranger(ctx, e, conn, mapped)
+	return stranger(e, conn, mapped)
 }
 
 // stranger sends to a mapped address from a socket that the app never spoke to.
-func stranger(_ context.Context, e *Env, app *net.UDPConn, mapped netip.AddrPort) error {
+func stranger(e *Env, app *net.UDPConn, mapped netip.AddrPort) error {
 	other, err := e.Core.ListenUDP(lab.SocketOptions{Source: netip.AddrPortFrom(lab.Second4(), 0)})
 	if err != nil {
 		return err
@@ -263,14 +263,14 @@ func requireFailsClosed(ctx context.Context, e *Env) error {
 	if err := e.LinkUp("n1"); err != nil {
 		return err
 	}
-	return within(ctx, answerWithin, func() error { return e.Carried(ctx, "n1", public4(onlyE1), lab.SocketOptions{}) })
+	return within(ctx, func() error { return e.Carried(ctx, "n1", public4(onlyE1), lab.SocketOptions{}) })
 }
 
 // refusedAtOnce returns nil when both TCP and UDP to dst are told in time that
 // there is no way.
 func (e *Env) refusedAtOnce(ctx context.Context, dst netip.AddrPort) error {
 	const soon = time.Second
-	return within(ctx, endWithin, func() error {
+	return within(ctx, func() error {
 		short, cancel := context.WithTimeout(ctx, soon)
 		defer cancel()
 		conn, err := e.Host.DialTCP(short, dst, lab.SocketOptions{})

@@ -35,7 +35,7 @@ func (e *Env) repairs(ctx context.Context) error {
 		if err := e.Host.DeleteRoute(lab.Route{To: all, Dev: "mif0", Table: ownTable}); err != nil {
 			return err
 		}
-		if err := within(ctx, answerWithin, func() error { return e.routeIs(dst, "mif0") }); err != nil {
+		if err := within(ctx, func() error { return e.routeIs(dst, "mif0") }); err != nil {
 			return fmt.Errorf("the default route to mif0 was not restored: %w", err)
 		}
 	}
@@ -54,7 +54,7 @@ func (e *Env) repairsRules(ctx context.Context) error {
 	if removed == 0 {
 		return errors.New("the daemon has no rules of its own")
 	}
-	return within(ctx, answerWithin, func() error {
+	return within(ctx, func() error {
 		now, err := e.Host.Snapshot()
 		if err != nil {
 			return err

@@ -51,7 +51,7 @@ func transferStays(ctx context.Context, e *Env) error {
 	if err := e.Attach("n2"); err != nil {
 		return err
 	}
-	if err := within(ctx, answerWithin, func() error { return e.Carried(ctx, "n2", public4(firstE2), lab.SocketOptions{}) }); err != nil {
+	if err := within(ctx, func() error { return e.Carried(ctx, "n2", public4(firstE2), lab.SocketOptions{}) }); err != nil {
 		return fmt.Errorf("new flows: %w", err)
 	}
 	rest, err := io.Copy(check, conn)
@@ -78,13 +78,13 @@ func reconnects(ctx context.Context, e *Env) error {
 		if err := session.Ends(endWithin); err != nil {
 			return err
 		}
-		if err := within(ctx, endWithin, func() error { return e.Carried(ctx, "n2", dst, lab.SocketOptions{}) }); err != nil {
+		if err := within(ctx, func() error { return e.Carried(ctx, "n2", dst, lab.SocketOptions{}) }); err != nil {
 			return fmt.Errorf("the next connect: %w", err)
 		}
 		if err := e.Plug("n1"); err != nil {
 			return err
 		}
-		if err := within(ctx, endWithin, func() error { return e.Carried(ctx, "n1", dst, lab.SocketOptions{}) }); err != nil {
+		if err := within(ctx, func() error { return e.Carried(ctx, "n1", dst, lab.SocketOptions{}) }); err != nil {
 			return fmt.Errorf("after the cable is back: %w", err)
 		}
 	}

@@ -14,6 +14,7 @@ var errBlind = errors.New("a capture missed packets and can prove nothing")
 // nothing returns an error if a capture has kept any packet, or if it may have
 // overlooked one.
 func nothing(c *lab.Capture, what string) error {
+	all := c.Records()
 	missed, err := c.Missed()
 	if err != nil {
 		return err
@@ -21,7 +22,7 @@ func nothing(c *lab.Capture, what string) error {
 	if missed > 0 {
 		return errBlind
 	}
-	if all := c.Records(); len(all) > 0 {
+	if len(all) > 0 {
 		return fmt.Errorf("%s: %d packets, the first %v", what, c.Matched(), all[0])
 	}
 	return nil

@@ -3,9 +3,11 @@ package scenario
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
@@ -90,7 +92,7 @@ func (t *Talk) Ends(patience time.Duration) error {
 	if err == nil {
 		return fmt.Errorf("%v said something unasked", t.conn.RemoteAddr())
 	}
-	if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("the flow to %v by %s hangs: no end after %v", t.conn.RemoteAddr(), t.Network, patience)
 	}
 	return nil
