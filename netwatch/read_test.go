@@ -39,9 +39,10 @@ func TestRoutesAreRestated(t *testing.T) {
 		Via: &netlink.Via{AddrFamily: unix.AF_INET6, Addr: net.ParseIP("fe80::1")},
 	}))
 
+	cubic := netwatch.PathMetrics{Congestion: "cubic"} // the lab's
 	want := []netwatch.Route{
-		{Table: 254, Dst: prefix("0.0.0.0/0"), Gateway: addr("192.0.2.1"), Ifindex: e1, Metric: 10, Protocol: unix.RTPROT_DHCP},
-		{Table: 254, Dst: prefix("::/0"), Gateway: addr("fe80::1"), Ifindex: e1, Metric: 20, Protocol: unix.RTPROT_RA},
+		{Table: 254, Dst: prefix("0.0.0.0/0"), Gateway: addr("192.0.2.1"), Ifindex: e1, Metric: 10, Protocol: unix.RTPROT_DHCP, Path: cubic},
+		{Table: 254, Dst: prefix("::/0"), Gateway: addr("fe80::1"), Ifindex: e1, Metric: 20, Protocol: unix.RTPROT_RA, Path: cubic},
 		{Table: 254, Dst: prefix("203.0.113.0/24"), Gateway: addr("192.0.2.1"), Ifindex: e1, Metric: 9, Protocol: unix.RTPROT_BOOT},
 		{Table: 254, Dst: prefix("203.0.113.0/24"), Gateway: addr("198.51.100.1"), Ifindex: e2, Metric: 9, Protocol: unix.RTPROT_BOOT},
 		{Table: 254, Dst: prefix("203.0.112.0/24"), Gateway: addr("fe80::1"), Ifindex: e1, Metric: 9, Protocol: unix.RTPROT_BOOT},

@@ -50,7 +50,7 @@ func routes(r netlink.Route, is6 bool) []Route {
 	base := Route{
 		Table: r.Table, Type: routeType(r.Type), Ifindex: r.LinkIndex, Metric: r.Priority,
 		Protocol: int(r.Protocol), LinkDown: r.Flags&(unix.RTNH_F_LINKDOWN|unix.RTNH_F_DEAD) != 0,
-		OnLink: r.Flags&unix.RTNH_F_ONLINK != 0, Dst: anyPrefix(is6),
+		OnLink: r.Flags&unix.RTNH_F_ONLINK != 0, Dst: anyPrefix(is6), Path: pathMetrics(r),
 	}
 	if p, ok := prefix(r.Dst); ok {
 		base.Dst = p
@@ -69,6 +69,13 @@ func routes(r netlink.Route, is6 bool) []Route {
 		out = append(out, one)
 	}
 	return out
+}
+
+func pathMetrics(r netlink.Route) PathMetrics {
+	return PathMetrics{
+		MTU: r.MTU, MTULock: r.MTULock, AdvMSS: r.AdvMSS, HopLimit: r.Hoplimit, InitCwnd: r.InitCwnd, InitRwnd: r.InitRwnd,
+		RTOMin: r.RtoMin, RTOMinLock: r.RtoMinLock, QuickACK: r.QuickACK, Congestion: r.Congctl,
+	}
 }
 
 // gateway returns the next hop, which may be of the other family (RFC 5549).

@@ -76,6 +76,23 @@ type Route struct {
 	Protocol int // rtm_protocol: 2 kernel, 3 boot, 4 static, 9 ra, 16 dhcp, 64 mifvif
 	LinkDown bool
 	OnLink   bool
+	Path     PathMetrics
+}
+
+// PathMetrics is what an operator, a DHCP client or a router advertisement has
+// set on a route for the connections that take it (ip-route(8): mtu, advmss,
+// initcwnd, congctl and so on); zero values leave the kernel's defaults.
+type PathMetrics struct {
+	MTU        int // bytes
+	MTULock    bool
+	AdvMSS     int // bytes
+	HopLimit   int
+	InitCwnd   int // segments
+	InitRwnd   int // segments
+	RTOMin     int // in the kernel's unit
+	RTOMinLock bool
+	QuickACK   int
+	Congestion string // of TCP: "cubic", "bbr"
 }
 
 // Rule is one policy rule.

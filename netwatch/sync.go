@@ -119,7 +119,7 @@ func (r Route) slot() slot { return slot{r.Table, r.Dst, r.Metric} }
 func (r Route) key() Route {
 	r.LinkDown = false
 	if r.Type != Unicast {
-		r.Ifindex, r.Gateway, r.OnLink = 0, netip.Addr{}, false
+		r.Ifindex, r.Gateway, r.OnLink, r.Path = 0, netip.Addr{}, false, PathMetrics{}
 	}
 	if !r.Gateway.IsValid() {
 		r.OnLink = false
@@ -139,6 +139,7 @@ func (r Route) netlink() *netlink.Route {
 		Table: r.Table, Type: types[r.Type], Dst: ipNet(r.Dst), LinkIndex: r.Ifindex,
 		Priority: r.Metric, Protocol: netlink.RouteProtocol(r.Protocol),
 	}
+	r.Path.set(out)
 	if r.Dst.Addr().Is6() {
 		out.Family = netlink.FAMILY_V6
 	} else {
@@ -159,6 +160,12 @@ func (r Route) netlink() *netlink.Route {
 		out.Flags = unix.RTNH_F_ONLINK
 	}
 	return out
+}
+
+func (m PathMetrics) set(r *netlink.Route) {
+	r.MTU, r.MTULock, r.AdvMSS, r.Hoplimit = m.MTU, m.MTULock, m.AdvMSS, m.HopLimit
+	r.InitCwnd, r.InitRwnd, r.QuickACK, r.Congctl = m.InitCwnd, m.InitRwnd, m.QuickACK, m.Congestion
+	r.RtoMin, r.RtoMinLock = m.RTOMin, m.RTOMinLock
 }
 
 func viaFamily(a netip.Addr) int {

@@ -70,6 +70,9 @@ func TestSyncRoutesArrivesAndRests(t *testing.T) {
 				if rnd.IntN(4) > 0 {
 					r := c[rnd.IntN(len(c))]
 					r.Metric = metric
+					if r.Type == netwatch.Unicast && rnd.IntN(2) > 0 {
+						r.Path = netwatch.PathMetrics{MTU: 1400, MTULock: true, AdvMSS: 1300, InitCwnd: 20, Congestion: "reno"}
+					}
 					want = append(want, r)
 				}
 			}

@@ -3,6 +3,8 @@ package pvd
 import (
 	"net/netip"
 	"time"
+
+	"mifvif/netwatch"
 )
 
 // State is what a domain can be used for now; the words are those of JSON.
@@ -68,6 +70,8 @@ type NextHop struct {
 	// Overrides: seen as a pair of half-defaults (0.0.0.0/1 and 128.0.0.0/1),
 	// which VPN clients set so that every default route of the host is overridden.
 	Overrides bool
+	// Path is what was set on that route for connections by it.
+	Path netwatch.PathMetrics
 }
 
 // Route is a destination that is reached inside the domain besides its default.

@@ -91,7 +91,7 @@ func overriding(routes []netwatch.Route) []gateway {
 }
 
 func nextHop(r netwatch.Route) NextHop {
-	return NextHop{Addr: r.Gateway, Is6: r.Dst.Addr().Is6(), Metric: r.Metric, Origin: origin(r)}
+	return NextHop{Addr: r.Gateway, Is6: r.Dst.Addr().Is6(), Metric: r.Metric, Origin: origin(r), Path: r.Path}
 }
 
 // connected reports whether r is the route to an on-link prefix of d's, which

@@ -58,7 +58,7 @@ func tableOf(d *pvd.Domain, st netwatch.State) []netwatch.Route {
 	for i, h := range hops(d) {
 		add(netwatch.Route{
 			Dst: anyPrefix(h.Is6), Gateway: h.Addr, Metric: metricHop + i,
-			Source: hint(d, h.Is6), OnLink: offLink(h.Addr, onLink),
+			Source: hint(d, h.Is6), OnLink: offLink(h.Addr, onLink), Path: h.Path,
 		})
 	}
 	add(netwatch.Route{Type: netwatch.Unreachable, Dst: anyPrefix(false), Metric: metricRefuse})

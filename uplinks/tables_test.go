@@ -59,6 +59,15 @@ func TestTableHoldsWhatTheDomainHas(t *testing.T) {
 			},
 		},
 		{
+			"metrics of the route",
+			pvd.Domain{
+				Addresses: addresses("192.0.2.2/24"),
+				NextHops:  []pvd.NextHop{{Addr: netip.MustParseAddr("192.0.2.1"), Path: netwatch.PathMetrics{Congestion: "bbr"}}},
+			},
+			[]netwatch.Route{onLink(2, "192.0.2.0/24", "")},
+			[]string{"192.0.2.0/24 1", "0.0.0.0/0 via 192.0.2.1 src 192.0.2.2 congctl bbr 100"},
+		},
+		{
 			"gateway outside the prefix, neighbours through the router",
 			pvd.Domain{
 				Addresses: addresses("192.0.2.2/32", "2001:db8::2/64"),
@@ -137,6 +146,9 @@ func words(r netwatch.Route) string {
 	}
 	if r.Source.IsValid() {
 		s += " src " + r.Source.String()
+	}
+	if r.Path.Congestion != "" {
+		s += " congctl " + r.Path.Congestion
 	}
 	return s + " " + strconv.Itoa(r.Metric)
 }
