@@ -51,7 +51,7 @@ func cleanup(ctx context.Context, state string, log *slog.Logger) error {
 	resolv := host.Restore(ctx, host.Config{
 		Record: filepath.Join(state, undoName("resolv")), Path: host.DefaultPath, Servers: config.Default().DNS.Listen,
 	}, log)
-	return errors.Join(resolv, tun.Undraw(false), uplinks.Cleanup(), err)
+	return errors.Join(resolv, tun.Undraw(false), uplinks.Cleanup(), tun.RemoveDead(config.Default().Interface.Name), err)
 }
 
 // undoName is the file of one kind of record for this network namespace.

@@ -61,7 +61,7 @@ func newDaemon(path, state string, cfg *config.Config, log *slog.Logger) (*daemo
 	}
 	d.uplinks = uplinks.New(uplinks.Config{Own: cfg.Interface.Name, Undo: undo}, log)
 	d.scheduler = scheduler.New(scheduler.Config{Source: nat.SelectSource, App: d.app})
-	d.names = dns.NewNames(dns.NamesConfig{Max: 65536, PerApp: 1, App: d.app})
+	d.names = dns.NewNames(dns.NamesConfig{Max: 65536, PerApp: share(cfg), App: d.app})
 	if err := d.makeStations(cfg); err != nil {
 		d.device.Close()
 		return nil, err

@@ -20,6 +20,9 @@ import (
 // nothing was heard: nftables sends no route notifications.
 const repairEvery = 15 * time.Second
 
+// unmanageWithin bounds the wait for NetworkManager to notice mif0.
+const unmanageWithin = 10 * time.Second
+
 // publisher is the slow path: the one goroutine that turns what the kernel, the
 // host's resolver and the configuration say into what the stations read.
 type publisher struct {
@@ -107,13 +110,21 @@ func (p *publisher) run(ctx context.Context, ready func()) error {
 	}
 }
 
-// point makes the host ask our resolver and keeps it so.
+// point makes the host ask our resolver and keeps it so, and has its network
+// manager leave mif0 alone.
 func (p *publisher) point(ctx context.Context, tasks *sync.WaitGroup) error {
 	pointed, err := host.Point(ctx, p.hostConfig(), p.d.log)
 	if err != nil {
 		return err
 	}
 	p.d.host = pointed
+	tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, unmanageWithin)
+		defer cancel()
+		if err := tun.Unmanage(ctx, p.d.device.Name()); err != nil && !errors.Is(err, context.Canceled) {
+			p.d.log.Warn("NetworkManager may try to manage the device", "error", err)
+		}
+	})
 	tasks.Go(func() {
 		if err := pointed.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			p.d.log.Warn("the host's resolver is no longer watched over", "error", err)
@@ -262,7 +273,7 @@ func named(m netip.Prefix, cfg *config.Config) bool {
 }
 
 // locals says whose packets may come out of mif0: its own addresses', and those
-// of the host's interfaces that are no uplinks.
+// of the host's interfaces that are no uplinks, or lead nowhere now.
 func locals(set *pvd.Set, st netwatch.State, cfg *config.Config) *relay.Locals {
 	l := &relay.Locals{Sources: make(map[netip.Addr]struct{})}
 	for _, a := range cfg.Interface.Addresses {
@@ -270,7 +281,7 @@ func locals(set *pvd.Set, st netwatch.State, cfg *config.Config) *relay.Locals {
 	}
 	uplink := make(map[int]bool)
 	for _, d := range set.All() {
-		uplink[d.Ifindex] = true
+		uplink[d.Ifindex] = uplink[d.Ifindex] || d.State != pvd.Offline
 	}
 	for _, a := range st.Addresses {
 		if !uplink[a.Ifindex] && a.Global {

@@ -89,6 +89,9 @@ func (d *daemon) drops() map[string]uint64 {
 			all[k] += v
 		}
 	}
+	if guard, err := d.uplinks.Dropped(); err == nil { // else there is no nftables, as a warning has said
+		all["strong_host"], all["uplink_to_uplink"] = guard.Input, guard.Forward
+	}
 	return all
 }
 

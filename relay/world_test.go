@@ -1,0 +1,221 @@
+package relay
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+
+	"mifvif/dns"
+	"mifvif/nat"
+	"mifvif/packet"
+	"mifvif/pvd"
+	"mifvif/scheduler"
+	"mifvif/stack"
+	"mifvif/tun"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var (
+	own      = netip.MustParseAddr("198.18.0.1")
+	resolver = netip.MustParseAddr("198.18.0.2")
+	server   = netip.MustParseAddr("203.0.113.80")
+)
+
+// wire is a device whose packets come from a test.
+type wire struct {
+	in     chan []byte
+	out    chan []byte
+	closed chan struct{}
+}
+
+func (w *wire) Read(*tun.Batch) ([]tun.Packet, error) {
+	select {
+	case b := <-w.in:
+		return []tun.Packet{{Data: b}}, nil
+	case <-w.closed:
+		return nil, os.ErrClosed
+	}
+}
+
+func (w *wire) Write(_ tun.Header, bufs ...[]byte) error {
+	var b []byte
+	for _, p := range bufs {
+		b = append(b, p...)
+	}
+	select {
+	case w.out <- b:
+	default:
+	}
+	return nil
+}
+
+// uplinks answers dials as a test says, and notes in which domains they were.
+type uplinks struct {
+	mu    sync.Mutex
+	asked []string
+	dial  func(ctx context.Context, domain string) (*net.TCPConn, error)
+}
+
+func (u *uplinks) DialTCP(ctx context.Context, d *pvd.Domain, _ netip.Addr, _ netip.AddrPort, _ uint8) (*net.TCPConn, error) {
+	u.mu.Lock()
+	u.asked = append(u.asked, d.Name)
+	u.mu.Unlock()
+	return u.dial(ctx, d.Name)
+}
+
+func (u *uplinks) OpenUDP(*pvd.Domain, netip.Addr) (*os.File, error) {
+	return nil, errors.New("no sockets in this test")
+}
+
+func (u *uplinks) OpenICMP(*pvd.Domain, netip.Addr) (*os.File, error) {
+	return nil, errors.New("no sockets in this test")
+}
+
+func (u *uplinks) Dial(context.Context, *pvd.Domain, string, netip.AddrPort) (net.Conn, error) {
+	return nil, errors.New("no sockets in this test")
+}
+
+// nobody is asked no names.
+type nobody struct{}
+
+func (nobody) Choose(dns.Query) dns.Choice { return dns.Choice{} }
+
+// world is a relay between a wire and pretended uplinks.
+type world struct {
+	t       *testing.T
+	relay   *Relay
+	wire    *wire
+	uplinks *uplinks
+	set     *pvd.Set
+}
+
+// newWorld starts a relay over the domains, which are chosen in their order.
+func newWorld(t *testing.T, maxTCP int, names ...string) *world {
+	t.Helper()
+	var domains []*pvd.Domain
+	for i, name := range names {
+		domains = append(domains, &pvd.Domain{
+			Name: name, Slot: uint16(i), Attached: 1, Interface: name, Ifindex: i + 10, State: pvd.Online, Internet: true, Weight: 1,
+			Addresses: []pvd.Address{{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), 24)}},
+			NextHops:  []pvd.NextHop{{Addr: netip.MustParseAddr("192.0.2.254"), Metric: i}},
+		})
+	}
+	w := &world{
+		t: t, set: pvd.NewSet(domains), uplinks: &uplinks{},
+		wire: &wire{in: make(chan []byte), out: make(chan []byte, 64), closed: make(chan struct{})},
+	}
+	chosen := scheduler.New(scheduler.Config{Source: nat.SelectSource})
+	chosen.Publish(w.set, &scheduler.Policy{Algorithm: scheduler.Priority, Order: names})
+	log := slog.New(slog.DiscardHandler)
+	table, err := nat.New(nat.Config{Max: 16, PerSource: 1}, w.wire, w.uplinks, log)
+	check(t, err)
+	served, err := dns.New(dns.Config{Chooser: nobody{}, Dialer: w.uplinks}, log)
+	check(t, err)
+	w.relay, err = New(Config{
+		Device: w.wire, Scheduler: chosen, Dialer: w.uplinks, NAT: table, Resolver: served,
+		Names: dns.NewNames(dns.NamesConfig{Max: 16, PerApp: 1}), ResolverAddrs: []netip.Addr{resolver},
+		House: []netip.Prefix{netip.PrefixFrom(own, 30).Masked()}, MaxTCP: maxTCP,
+		Stack: stack.Config{MTU: 1500, Pending: 16, PerSource: 1},
+	}, log)
+	check(t, err)
+	w.relay.SetLocals(&Locals{Sources: map[netip.Addr]struct{}{own: {}}})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- w.relay.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		close(w.wire.closed)
+		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("run: %v", err)
+		}
+	})
+	return w
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// answer returns the next packet that an app gets.
+func (w *world) answer() (packet.Info, []byte) {
+	w.t.Helper()
+	select {
+	case b := <-w.wire.out:
+		info, err := packet.Parse(b)
+		check(w.t, err)
+		return info, b
+	case <-time.After(5 * time.Second):
+		w.t.Fatal("the app hears nothing")
+		return packet.Info{}, nil
+	}
+}
+
+// word names what the next packet tells an app.
+func (w *world) word() string {
+	w.t.Helper()
+	info, b := w.answer()
+	l4 := b[info.L4:]
+	switch info.Proto {
+	case 1:
+		return map[[2]byte]string{
+			{3, 0}: "net unreachable", {3, 1}: "host unreachable", {3, 2}: "protocol unreachable", {3, 3}: "port unreachable",
+			{3, 13}: "prohibited", {0, 0}: "echo reply",
+		}[[2]byte{l4[0], l4[1]}]
+	case 6:
+		switch flags := header.TCP(l4).Flags(); {
+		case flags.Contains(header.TCPFlagRst):
+			return "reset"
+		case flags.Contains(header.TCPFlagSyn):
+			return "accepted"
+		}
+	}
+	return "something else"
+}
+
+// silence reports whether the app hears nothing for a moment.
+func (w *world) silence() bool {
+	select {
+	case <-w.wire.out:
+		return false
+	case <-time.After(100 * time.Millisecond):
+		return true
+	}
+}
+
+// segment builds a TCP segment of the app's.
+func segment(src, dst netip.AddrPort, flags header.TCPFlags, seq, ack uint32) []byte {
+	i := packet.Info{Src: src.Addr(), Dst: dst.Addr(), Proto: 6, TTL: 64}
+	b := packet.AppendIP(nil, i, header.TCPMinimumSize)
+	l4 := len(b)
+	b = append(b, make([]byte, header.TCPMinimumSize)...)
+	header.TCP(b[l4:]).Encode(&header.TCPFields{
+		SrcPort: src.Port(), DstPort: dst.Port(), SeqNum: seq, AckNum: ack,
+		DataOffset: header.TCPMinimumSize, Flags: flags, WindowSize: 65535,
+	})
+	sum := packet.Sum(b[l4:], packet.PseudoSum(i.Src, i.Dst, 6, header.TCPMinimumSize))
+	binary.BigEndian.PutUint16(b[l4+16:], ^sum)
+	return b
+}
+
+func syn(port uint16) []byte {
+	return segment(netip.AddrPortFrom(own, port), netip.AddrPortFrom(server, 80), header.TCPFlagSyn, 1, 0)
+}
+
+// datagram builds a UDP packet.
+func datagram(src, dst netip.Addr, dstPort uint16) []byte {
+	return append(packet.AppendUDP(nil, packet.Info{Src: src, Dst: dst, SrcPort: 4000, DstPort: dstPort, TTL: 64}, 4), "mif0"...)
+}
