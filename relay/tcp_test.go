@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
@@ -10,7 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-	"gvisor.dev/gvisor/pkg/tcpip/header"
 
 	"mifvif/pvd"
 )
@@ -26,7 +26,7 @@ func TestAppsHearHowTheDialsEnded(t *testing.T) {
 		asked []string
 		hears string // "" for silence
 	}{
-		{"refused", []error{unix.ECONNREFUSED, nil}, []string{"a"}, "reset"},
+		{"refused", []error{unix.ECONNREFUSED, unix.EACCES}, []string{"a"}, "reset"},
 		{"unreachable network", []error{unix.ENETUNREACH}, []string{"a"}, "net unreachable"},
 		{"unreachable host", []error{unix.EHOSTUNREACH}, []string{"a"}, "host unreachable"},
 		{"prohibited", []error{unix.EACCES}, []string{"a"}, "prohibited"},
@@ -97,12 +97,12 @@ func (w *world) open(port uint16) (seq, ack uint32) {
 	w.t.Helper()
 	w.wire.in <- syn(port)
 	info, b := w.answer()
-	got := header.TCP(b[info.L4:])
-	if !got.Flags().Contains(header.TCPFlagSyn | header.TCPFlagAck) {
-		w.t.Fatalf("the app hears %v, want SYN and ACK", got.Flags())
+	got := b[info.L4:]
+	if got[13] != flagSYN|flagACK {
+		w.t.Fatalf("the app hears flags %#x, want SYN and ACK", got[13])
 	}
-	seq, ack = 2, got.SequenceNumber()+1
-	w.wire.in <- segment(netip.AddrPortFrom(own, port), netip.AddrPortFrom(server, 80), header.TCPFlagAck, seq, ack)
+	seq, ack = 2, binary.BigEndian.Uint32(got[4:])+1
+	w.wire.in <- segment(netip.AddrPortFrom(own, port), netip.AddrPortFrom(server, 80), flagACK, seq, ack)
 	return seq, ack
 }
 

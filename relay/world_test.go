@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-	"gvisor.dev/gvisor/pkg/tcpip/header"
 
 	"mifvif/dns"
 	"mifvif/nat"
@@ -176,11 +175,8 @@ func (w *world) word() string {
 			{3, 13}: "prohibited", {0, 0}: "echo reply",
 		}[[2]byte{l4[0], l4[1]}]
 	case 6:
-		switch flags := header.TCP(l4).Flags(); {
-		case flags.Contains(header.TCPFlagRst):
+		if l4[13]&flagRST != 0 {
 			return "reset"
-		case flags.Contains(header.TCPFlagSyn):
-			return "accepted"
 		}
 	}
 	return "something else"
@@ -196,23 +192,31 @@ func (w *world) silence() bool {
 	}
 }
 
+// Flags of TCP (RFC 9293 3.1).
+const (
+	flagSYN = 1 << 1
+	flagRST = 1 << 2
+	flagACK = 1 << 4
+)
+
 // segment builds a TCP segment of the app's.
-func segment(src, dst netip.AddrPort, flags header.TCPFlags, seq, ack uint32) []byte {
+func segment(src, dst netip.AddrPort, flags uint8, seq, ack uint32) []byte {
 	i := packet.Info{Src: src.Addr(), Dst: dst.Addr(), Proto: 6, TTL: 64}
-	b := packet.AppendIP(nil, i, header.TCPMinimumSize)
+	const length = 20
+	b := packet.AppendIP(nil, i, length)
 	l4 := len(b)
-	b = append(b, make([]byte, header.TCPMinimumSize)...)
-	header.TCP(b[l4:]).Encode(&header.TCPFields{
-		SrcPort: src.Port(), DstPort: dst.Port(), SeqNum: seq, AckNum: ack,
-		DataOffset: header.TCPMinimumSize, Flags: flags, WindowSize: 65535,
-	})
-	sum := packet.Sum(b[l4:], packet.PseudoSum(i.Src, i.Dst, 6, header.TCPMinimumSize))
+	b = binary.BigEndian.AppendUint16(b, src.Port())
+	b = binary.BigEndian.AppendUint16(b, dst.Port())
+	b = binary.BigEndian.AppendUint32(b, seq)
+	b = binary.BigEndian.AppendUint32(b, ack)
+	b = append(b, length/4<<4, flags, 0xff, 0xff, 0, 0, 0, 0)
+	sum := packet.Sum(b[l4:], packet.PseudoSum(i.Src, i.Dst, i.Proto, length))
 	binary.BigEndian.PutUint16(b[l4+16:], ^sum)
 	return b
 }
 
 func syn(port uint16) []byte {
-	return segment(netip.AddrPortFrom(own, port), netip.AddrPortFrom(server, 80), header.TCPFlagSyn, 1, 0)
+	return segment(netip.AddrPortFrom(own, port), netip.AddrPortFrom(server, 80), flagSYN, 1, 0)
 }
 
 // datagram builds a UDP packet.
