@@ -43,11 +43,8 @@ func Parse(name string, content []byte) (*Config, error) {
 		return nil, r.err()
 	}
 	var in raw
-	tree, err := parser.ParseBytes(content, 0)
-	if err == nil {
-		r.tree = tree
-		err = yaml.NewDecoder(strings.NewReader(string(content)), yaml.Strict()).Decode(&in)
-	}
+	tree, err := decode(content, &in)
+	r.tree = tree
 	if err != nil && !errors.Is(err, io.EOF) {
 		r.syntax(err)
 		return nil, r.err()
@@ -65,6 +62,36 @@ func Parse(name string, content []byte) (*Config, error) {
 		return nil, err
 	}
 	return cfg, nil
+}
+
+// errYAML says that the YAML library fell over the content, as it does over
+// some that nobody writes on purpose.
+var errYAML = errors.New("this is no YAML that mifvif understands (mappings, lists and plain words)")
+
+// decode has the YAML library read content, whatever is in it.
+func decode(content []byte, in *raw) (tree *ast.File, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errYAML
+		}
+	}()
+	if tree, err = parser.ParseBytes(content, 0); err != nil {
+		return nil, err //nolint:wrapcheck // its place and message are taken apart later
+	}
+	return tree, yaml.NewDecoder(strings.NewReader(string(content)), yaml.Strict()).Decode(in)
+}
+
+// place has the YAML library look for the value at a path; without success it is
+// the beginning of the file.
+func place(tree *ast.File, path string) (line, col int) {
+	line, col = 1, 1
+	defer func() { _ = recover() }() // as in decode
+	if p, err := yaml.PathString(path); err == nil && tree != nil {
+		if node, err := p.FilterFile(tree); err == nil && node != nil && node.GetToken() != nil {
+			line, col = node.GetToken().Position.Line, node.GetToken().Position.Column
+		}
+	}
+	return line, col
 }
 
 // reader gathers problems with their places.
@@ -100,12 +127,7 @@ func (r *reader) add(line, col int, message string) {
 
 // at notes a problem with the value at a path such as "$.rules[0].match.port".
 func (r *reader) at(path, format string, args ...any) {
-	line, col := 1, 1
-	if p, err := yaml.PathString(path); err == nil && r.tree != nil {
-		if node, err := p.FilterFile(r.tree); err == nil && node != nil && node.GetToken() != nil {
-			line, col = node.GetToken().Position.Line, node.GetToken().Position.Column
-		}
-	}
+	line, col := place(r.tree, path)
 	r.add(line, col, fmt.Sprintf(format, args...))
 }
 

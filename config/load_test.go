@@ -91,6 +91,8 @@ func TestEveryMistakeHasItsPlace(t *testing.T) {
 		"icmp port":          {"rules:\n  - {name: a, match: {port: 7, proto: icmp}, require: [x]}\n", []string{"f.yaml:2:29: port cannot match: ICMP has no ports"}},
 		"protocol":           {"rules:\n  - {name: a, match: {proto: sctp}, require: [x]}\n", []string{`f.yaml:2:30: proto: unknown protocol "sctp" (tcp, udp, icmp)`}},
 		"code point":         {"rules:\n  - {name: a, match: {dscp: [af99]}, require: [x]}\n", []string{`f.yaml:2:29: dscp: unknown code point "af99"`}},
+		"lan":                {"router: {lans: [br/lan, lo]}\n", []string{`f.yaml:1:17: lans: "br/lan" is no interface name`, "f.yaml:1:25: lans: lo has no hosts behind it"}},
+		"lan twice":          {"router: {lans: [br-lan, br-lan]}\n", []string{"f.yaml:1:25: lans: br-lan is named twice"}},
 		"families":           {"rules:\n  - {name: a, match: {dst: [192.0.2.0/24], src: [\"2001:db8::/32\"]}, require: [x]}\n", []string{"f.yaml:2:22: the rule can never match: dst is IPv4 and src is IPv6"}},
 		"nothing left":       {"rules:\n  - {name: a, require: [x], forbid: [x]}\n", []string{`f.yaml:2:5: rule "a" forbids every domain that it requires`}},
 		"no effect":          {"rules:\n  - {name: a, match: {port: 7}}\n", []string{`f.yaml:2:5: rule "a" has no effect`}},
@@ -149,6 +151,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(Defaults()))
 	f.Add([]byte("rules:\n  - {name: a, match: {port: [1, 2-3], dscp: ef}, require: [x]}\n"))
 	f.Add([]byte("pvds:\n  - {name: a, interface: e0, dns: {zones: [x.y]}}\n"))
+	f.Add([]byte("pvds: !0 0\n")) // over which the YAML library falls
 	f.Fuzz(func(t *testing.T, content []byte) {
 		cfg, err := Parse("f.yaml", content)
 		if (cfg == nil) == (err == nil) {

@@ -101,7 +101,7 @@ func (r *reader) dns(cfg *Config, in *rawDNS) {
 
 func (r *reader) router(cfg *Config, in *rawRouter, d *rawDiscovery) {
 	if in != nil {
-		r.missing("$.router.lans", "router.lans", len(in.LANs) > 0)
+		r.lans(cfg, in.LANs)
 	}
 	if d == nil || d.Ignore == nil {
 		return
@@ -110,6 +110,23 @@ func (r *reader) router(cfg *Config, in *rawRouter, d *rawDiscovery) {
 	for i, p := range d.Ignore {
 		if _, err := path.Match(p, ""); err != nil {
 			r.at(fmt.Sprintf("$.discovery.ignore[%d]", i), "ignore: %q is no pattern (such as docker*)", p)
+		}
+	}
+}
+
+// lans reads the interfaces whose hosts are carried too.
+func (r *reader) lans(cfg *Config, names []string) {
+	for i, name := range names {
+		at := fmt.Sprintf("$.router.lans[%d]", i)
+		switch {
+		case !validInterface(name):
+			r.at(at, "lans: %q is no interface name (such as br-lan)", name)
+		case name == cfg.Interface.Name || name == "lo":
+			r.at(at, "lans: %s has no hosts behind it (an interface such as br-lan)", name)
+		case slices.Contains(cfg.LANs, name):
+			r.at(at, "lans: %s is named twice", name)
+		default:
+			cfg.LANs = append(cfg.LANs, name)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 type Layout struct {
 	Networks   []Network
 	Congestion string // of all nodes, "": cubic
+	LAN        bool   // a client behind the host
 	PortRange  string // of the host's own ports, such as "20000 21000"; "": the kernel's
 }
 
@@ -41,6 +42,7 @@ type Common struct {
 	Layout Layout
 	Host   *Node // "h"
 	Core   *Node // "core"
+	Client *Node // "client", behind the host; nil without a LAN
 	// Resolvers are the networks' name servers by the network's name, and
 	// "core" is the public web server's.
 	Resolvers map[string]*serve.DNS
@@ -74,6 +76,11 @@ func (c *Common) build() (err error) {
 	}
 	for _, n := range c.Layout.Networks {
 		if err := c.buildNetwork(n); err != nil {
+			return err
+		}
+	}
+	if c.Layout.LAN {
+		if err := c.buildLAN(); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 // priorities 6410-6419).
 const (
 	drawTable = 64180
+	lanTable  = 64182
 	drawRule  = 6415 // (c)
 	mainTable = 254
 
@@ -64,6 +65,21 @@ func (d Drawing) routes(st netwatch.State) []netwatch.Route {
 		if d.Block {
 			routes = append(routes, netwatch.Route{Table: drawTable, Type: netwatch.Unreachable, Dst: dst, Metric: metricBlock})
 		}
+		if len(d.LANs) > 0 {
+			routes = append(routes, d.lanRoutes(dst)...)
+		}
+	}
+	return routes
+}
+
+// lanRoutes returns what a LAN's hosts are led to: mif0 and nothing else. The
+// neighbours on an uplink's link are no exception, since those know nothing of
+// the LAN's addresses; and without mif0 they are refused, since no uplink may
+// see a source that is not its own (BCP 38).
+func (d Drawing) lanRoutes(dst netip.Prefix) []netwatch.Route {
+	routes := []netwatch.Route{{Table: lanTable, Type: netwatch.Unreachable, Dst: dst, Metric: metricBlock}}
+	if d.Ifindex != 0 {
+		routes = append(routes, netwatch.Route{Table: lanTable, Dst: dst, Ifindex: d.Ifindex, Metric: metricDraw})
 	}
 	return routes
 }
@@ -89,14 +105,15 @@ func (d Drawing) source(is6 bool) netip.Addr {
 	return netip.Addr{}
 }
 
-// rules returns who is led to the drawing's table: what the host itself sends,
+// rules returns who is led to the drawing's tables: what the host itself sends,
 // and the LANs.
 func (d Drawing) rules() []netwatch.Rule {
 	var rules []netwatch.Rule
-	for _, iif := range append([]string{"lo"}, d.LANs...) {
-		rules = append(rules,
-			netwatch.Rule{Priority: drawRule, Iif: iif, Table: drawTable},
-			netwatch.Rule{Priority: drawRule, Iif: iif, Table: drawTable, Is6: true})
+	for _, is6 := range []bool{false, true} {
+		rules = append(rules, netwatch.Rule{Priority: drawRule, Iif: "lo", Table: drawTable, Is6: is6})
+		for _, lan := range d.LANs {
+			rules = append(rules, netwatch.Rule{Priority: drawRule, Iif: lan, Table: lanTable, Is6: is6})
+		}
 	}
 	return rules
 }
@@ -126,5 +143,5 @@ func Undraw(block bool) error {
 	)
 }
 
-func ownTable(table int) bool   { return table == drawTable }
+func ownTable(table int) bool   { return table == drawTable || table == lanTable }
 func ownRule(priority int) bool { return priority == drawRule }

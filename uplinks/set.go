@@ -11,7 +11,8 @@ import (
 
 // Config says what a Set has to know of the rest.
 type Config struct {
-	Own  string // mif0's name
+	Own  string   // mif0's name
+	LANs []string // interfaces whose hosts are carried too
 	Undo *UndoLog
 }
 
@@ -62,6 +63,7 @@ func (s *Set) Apply(set *pvd.Set, st netwatch.State) error {
 	)
 	s.living.Store(&next)
 	s.tune(set)
+	s.forward(set)
 	if gerr := s.guard.apply(set, st); gerr != nil && s.first("nftables") {
 		s.log.Warn("nftables is not available: packets for another uplink's address are not dropped", "error", gerr)
 	}

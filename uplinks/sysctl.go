@@ -23,10 +23,10 @@ func (s *Set) tune(set *pvd.Set) {
 		if d.State == pvd.Offline || d.State == pvd.Disabled {
 			continue
 		}
-		s.raise(d.Interface, "arp_ignore", 1)
-		s.raise(d.Interface, "arp_announce", 2)
+		s.raise(setting(d.Interface, "arp_ignore"), 1)
+		s.raise(setting(d.Interface, "arp_announce"), 2)
 		if shares(d, owners) && filter(d.Interface) == strictFilter {
-			s.raise(d.Interface, "rp_filter", looseFilter)
+			s.raise(setting(d.Interface, "rp_filter"), looseFilter)
 		}
 	}
 }
@@ -55,12 +55,11 @@ func shares(d *pvd.Domain, owners map[netip.Addr]int) bool {
 	return false
 }
 
-// raise sets an interface's setting to least, unless it is at least that.
-func (s *Set) raise(ifname, key string, least int) {
-	path := setting(ifname, key)
+// raise sets the sysctl in a file to least, unless it is at least that.
+func (s *Set) raise(path string, least int) {
 	was, err := readSetting(path)
 	if err != nil || was >= least {
-		return // an interface that is gone, or nothing to do
+		return // an interface that is gone, a kernel without it, or nothing to do
 	}
 	now := strconv.Itoa(least)
 	err = s.cfg.Undo.Record(path, strconv.Itoa(was), now)
@@ -75,6 +74,11 @@ func (s *Set) raise(ifname, key string, least int) {
 // setting is the file of an interface's IPv4 setting.
 func setting(ifname, key string) string {
 	return filepath.Join("/proc/sys/net/ipv4/conf", ifname, key)
+}
+
+// setting6 is the file of an interface's IPv6 setting.
+func setting6(ifname, key string) string {
+	return filepath.Join("/proc/sys/net/ipv6/conf", ifname, key)
 }
 
 func readSetting(path string) (int, error) {

@@ -59,7 +59,7 @@ func newDaemon(path, state string, cfg *config.Config, log *slog.Logger) (*daemo
 	if err != nil {
 		return nil, err
 	}
-	d.uplinks = uplinks.New(uplinks.Config{Own: cfg.Interface.Name, Undo: undo}, log)
+	d.uplinks = uplinks.New(uplinks.Config{Own: cfg.Interface.Name, LANs: cfg.LANs, Undo: undo}, log)
 	d.scheduler = scheduler.New(scheduler.Config{Source: nat.SelectSource, App: d.app})
 	d.names = dns.NewNames(dns.NamesConfig{Max: 65536, PerApp: share(cfg), App: d.app})
 	if err := d.makeStations(cfg); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -12,7 +13,6 @@ import (
 	"mifvif/dns/host"
 	"mifvif/netwatch"
 	"mifvif/pvd"
-	"mifvif/relay"
 	"mifvif/tun"
 )
 
@@ -48,7 +48,7 @@ func newPublisher(d *daemon, cfg *config.Config) *publisher {
 
 // discovery restates the configuration for the builder.
 func discovery(cfg *config.Config) pvd.Discovery {
-	return pvd.Discovery{Ignore: cfg.Ignore, Own: cfg.Interface.Name, Declarations: cfg.PvDs}
+	return pvd.Discovery{Ignore: slices.Concat(cfg.Ignore, cfg.LANs), Own: cfg.Interface.Name, Declarations: cfg.PvDs}
 }
 
 // latest puts v into a channel of one place, over what nobody has read.
@@ -270,23 +270,4 @@ func named(m netip.Prefix, cfg *config.Config) bool {
 		}
 	}
 	return false
-}
-
-// locals says whose packets may come out of mif0: its own addresses', and those
-// of the host's interfaces that are no uplinks, or lead nowhere now.
-func locals(set *pvd.Set, st netwatch.State, cfg *config.Config) *relay.Locals {
-	l := &relay.Locals{Sources: make(map[netip.Addr]struct{})}
-	for _, a := range cfg.Interface.Addresses {
-		l.Sources[a.Addr()] = struct{}{}
-	}
-	uplink := make(map[int]bool)
-	for _, d := range set.All() {
-		uplink[d.Ifindex] = uplink[d.Ifindex] || d.State != pvd.Offline
-	}
-	for _, a := range st.Addresses {
-		if !uplink[a.Ifindex] && a.Global {
-			l.Sources[a.Prefix.Addr()] = struct{}{}
-		}
-	}
-	return l
 }

@@ -18,6 +18,7 @@ import (
 type Env struct {
 	*lab.Common
 	Daemon *lab.Daemon // nil: the plain kernel
+	App    *lab.Node   // whose apps talk: the host's, or those of a client behind it
 
 	config, binary string
 }
@@ -78,7 +79,7 @@ type missingTool struct{ name string }
 
 func (m *missingTool) Error() string { return m.name + " is not installed" }
 
-// Tool runs a Debian program in the host; it must exit with 0.
+// Tool runs a Debian program where the apps are; it must exit with 0.
 func (e *Env) Tool(ctx context.Context, name string, args ...string) (string, error) {
 	exit, err := e.TryTool(ctx, name, args...)
 	if err == nil && exit.Code != 0 {
@@ -92,7 +93,7 @@ func (e *Env) TryTool(ctx context.Context, name string, args ...string) (lab.Exi
 	if _, err := exec.LookPath(name); err != nil {
 		return lab.Exit{}, &missingTool{name}
 	}
-	return e.Host.Exec(ctx, name, args...)
+	return e.App.Exec(ctx, name, args...)
 }
 
 // within repeats f until it returns nil, and returns its last error when that

@@ -66,6 +66,9 @@ func pingAndTrace(ctx context.Context, e *Env) error {
 				return err
 			}
 			hops := strings.Split(strings.TrimSpace(out), "\n")[1:]
+			if e.App != e.Host && len(hops) > 0 {
+				hops = hops[1:] // the host is a hop of its client's
+			}
 			if len(hops) != 2 || e.hopNetwork(hops[0]) == "" || !strings.Contains(hops[1], dst.String()) {
 				return fmt.Errorf("traceroute %s %v: want a network's router, then the server, got:\n%s", probe, dst, out)
 			}

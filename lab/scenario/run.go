@@ -110,7 +110,7 @@ func (p Player) play(ctx context.Context, s Scenario) (err error) {
 			err = errors.Join(err, fmt.Errorf("the world is still held by %v", held))
 		}
 	}()
-	env := &Env{Common: world, config: s.Config, binary: p.Binary}
+	env := &Env{Common: world, App: world.Host, config: s.Config, binary: p.Binary}
 	if p.System == Mifvif {
 		if err := env.StartDaemon(ctx); err != nil {
 			return err

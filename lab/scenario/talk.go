@@ -32,11 +32,11 @@ type Talk struct {
 	said int
 }
 
-// Talk connects the host to an echo peer and reads its greeting.
+// Talk connects an app to an echo peer and reads its greeting.
 func (e *Env) Talk(ctx context.Context, dst netip.AddrPort, opt lab.SocketOptions) (*Talk, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	conn, err := e.Host.DialTCP(ctx, dst, opt)
+	conn, err := e.App.DialTCP(ctx, dst, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (e *Env) Ask(ctx context.Context, dst netip.AddrPort, opt lab.SocketOptions
 // AskUDP sends one datagram from a socket of its own and returns what the peer
 // saw. A lost datagram is repeated.
 func (e *Env) AskUDP(dst netip.AddrPort, opt lab.SocketOptions) (*Talk, error) {
-	conn, err := e.Host.DialUDP(dst, opt)
+	conn, err := e.App.DialUDP(dst, opt)
 	if err != nil {
 		return nil, err
 	}
