@@ -21,6 +21,7 @@ type Env struct {
 	App    *lab.Node   // whose apps talk: the host's, or those of a client behind it
 
 	config, binary string
+	before         lab.Snapshot // of the host, without the daemon
 }
 
 // StartDaemon starts the daemon with the scenario's configuration.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -111,6 +112,9 @@ func (p Player) play(ctx context.Context, s Scenario) (err error) {
 		}
 	}()
 	env := &Env{Common: world, App: world.Host, config: s.Config, binary: p.Binary}
+	if env.before, err = world.Host.Snapshot(); err != nil {
+		return err
+	}
 	if p.System == Mifvif {
 		if err := env.StartDaemon(ctx); err != nil {
 			return err
@@ -141,10 +145,24 @@ func (e *Env) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if left := leftovers(after); len(left) > 0 {
+	if left := append(leftovers(after), changedSettings(e.before, after)...); len(left) > 0 {
 		return fmt.Errorf("the daemon left behind:\n%s", strings.Join(left, "\n"))
 	}
 	return nil
+}
+
+// changedSettings returns the sysctls of interfaces that were there before and
+// are not what they were.
+func changedSettings(before, after lab.Snapshot) []string {
+	var changed []string
+	for _, line := range before.Differences(after) {
+		name, isNew := strings.CutPrefix(line, "+ sysctl ")
+		name, _, _ = strings.Cut(name, " = ")
+		if isNew && slices.ContainsFunc(before, func(b string) bool { return strings.HasPrefix(b, "sysctl "+name+" = ") }) {
+			changed = append(changed, line)
+		}
+	}
+	return changed
 }
 
 // leftovers returns the lines of a snapshot that only mifvif can have made: the
