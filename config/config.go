@@ -36,8 +36,9 @@ type DNS struct {
 
 // Control is the socket of the commands.
 type Control struct {
-	Socket string
-	Group  string
+	Socket  string
+	Group   string
+	Profile bool // net/http/pprof on the socket
 }
 
 // Limits bound every table.

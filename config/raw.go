@@ -100,6 +100,7 @@ type rawControl struct {
 	Group   *string `yaml:"group"`
 	Web     *string `yaml:"web"`
 	Metrics *bool   `yaml:"metrics"`
+	Profile *bool   `yaml:"profile"`
 }
 
 type rawLimits struct {

@@ -192,6 +192,9 @@ func (r *reader) control(cfg *Config, in *rawControl) {
 	if in.Group != nil {
 		cfg.Control.Group = *in.Group
 	}
+	if in.Profile != nil {
+		cfg.Control.Profile = *in.Profile
+	}
 	r.missing("$.control.web", "control.web", in.Web != nil && *in.Web != "")
 	r.missing("$.control.metrics", "control.metrics", in.Metrics != nil && *in.Metrics)
 }

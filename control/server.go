@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -34,6 +35,8 @@ type Handlers struct {
 	Flows   func() []Flow
 	Explain func(Question) (Explanation, error)
 	Reload  func(context.Context) error
+	// Profile offers the profiles of net/http/pprof below /debug/pprof/.
+	Profile bool
 }
 
 // Server serves the control socket.
@@ -147,6 +150,11 @@ func routes(h Handlers) http.Handler {
 	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, struct{}{}, h.Reload(r.Context()))
 	})
+	if h.Profile {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	return mux
 }
 

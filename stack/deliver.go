@@ -92,11 +92,24 @@ func (s *Stack) Deliver(h tun.Header, data []byte) {
 	if d == nil {
 		return
 	}
-	p := stack.NewPacketBuffer(stack.PacketBufferOptions{
-		Payload: buffer.MakeWithView(buffer.NewViewWithData(data)),
-	})
+	p := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: views(data, len(data)-g.payload())})
 	d.DeliverNetworkPacket(g.proto, p)
 	p.DecRef()
+}
+
+// payload returns the length of the segment's data.
+func (g segment) payload() int { return len(g.tcp) - int(g.tcp.DataOffset()) }
+
+// views copies a packet into gVisor's memory, headers apart from the rest:
+// gVisor copies the whole of a view that it looks into while somebody else holds
+// it, and it looks into the headers only.
+func views(data []byte, headers int) buffer.Buffer {
+	if headers == len(data) {
+		return buffer.MakeWithView(buffer.NewViewWithData(data))
+	}
+	b := buffer.MakeWithView(buffer.NewViewWithData(data[headers:]))
+	_ = b.Prepend(buffer.NewViewWithData(data[:headers])) // Append would fill up the headers' view with data
+	return b
 }
 
 // reopen makes way for a new SYN on a four-tuple whose last connection is in

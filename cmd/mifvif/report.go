@@ -22,7 +22,8 @@ import (
 func (d *daemon) handlers() control.Handlers {
 	return control.Handlers{
 		Status: d.status, PvDs: d.pvds, Flows: d.flows, Explain: d.explain,
-		Reload: func(ctx context.Context) error { return d.reload(ctx) },
+		Reload:  func(ctx context.Context) error { return d.reload(ctx) },
+		Profile: d.config.Load().Control.Profile,
 	}
 }
 
