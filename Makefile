@@ -23,5 +23,7 @@ fuzz:
 scenarios: build
 	./bin/mifvif lab run
 
-bench:
+# What the parts cost, then what whole paths reach (half an hour, root).
+bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+	./bin/mifvif bench --table README.md --charts bench/charts

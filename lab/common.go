@@ -13,8 +13,11 @@ import (
 type Layout struct {
 	Networks   []Network
 	Congestion string // of all nodes, "": cubic
-	LAN        bool   // a client behind the host
-	PortRange  string // of the host's own ports, such as "20000 21000"; "": the kernel's
+	LAN        bool   // a client behind the host, which does not forward by itself
+	LANRouted  bool   // the client's addresses are n1's, routed to the host, which forwards
+	// LANImpairment is the wire between host and client; nil is a plain veth.
+	LANImpairment *WireConfig
+	PortRange     string // of the host's own ports, such as "20000 21000"; "": the kernel's
 }
 
 // TwoNetworks is the laboratory's usual layout: n1 by e1 and n2 by e2, both

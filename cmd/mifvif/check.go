@@ -20,7 +20,7 @@ func checkCommand(*globals) *cobra.Command {
 				fmt.Fprint(cmd.OutOrStdout(), config.Defaults())
 				return nil
 			}
-			if _, err := load(path); err != nil {
+			if _, err := readConfig(path); err != nil {
 				return err
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "the configuration is valid")

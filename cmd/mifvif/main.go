@@ -108,7 +108,7 @@ func rootCommand() *cobra.Command {
 	root.PersistentFlags().StringVar(&g.socket, "socket", os.Getenv("MIFVIF_SOCKET"), "control socket `PATH` (or MIFVIF_SOCKET)")
 	root.AddCommand(
 		runCommand(g), checkCommand(g), reloadCommand(g), statusCommand(g), pvdsCommand(g), flowsCommand(g),
-		explainCommand(g), labCommand(), cleanupCommand(), versionCommand(g),
+		explainCommand(g), labCommand(), benchCommand(), benchLoad(), cleanupCommand(), versionCommand(g),
 	)
 	for _, c := range root.Commands() {
 		strict(c)

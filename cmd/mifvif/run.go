@@ -46,8 +46,8 @@ func runCommand(g *globals) *cobra.Command {
 	return cmd
 }
 
-// load reads the configuration a person named, or the usual one if it is there.
-func load(path string) (*config.Config, error) {
+// readConfig reads the configuration a person named, or the usual one if it is there.
+func readConfig(path string) (*config.Config, error) {
 	if path == "" {
 		if _, err := os.Stat(config.DefaultPath); errors.Is(err, fs.ErrNotExist) {
 			return config.Default(), nil
@@ -60,7 +60,7 @@ func load(path string) (*config.Config, error) {
 // run is the daemon from its first check to its last undo.
 func run(cmd *cobra.Command, g *globals, path, state string, log *slog.Logger) error {
 	leaveRoom()
-	cfg, err := load(path)
+	cfg, err := readConfig(path)
 	if err != nil {
 		return err
 	}

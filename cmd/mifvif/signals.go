@@ -44,7 +44,7 @@ var errFixed = errors.New("interface, dns.listen, limits and control cannot chan
 
 // reload reads the configuration again: all of it takes effect, or none.
 func (d *daemon) reload(ctx context.Context) error {
-	cfg, err := load(d.path)
+	cfg, err := readConfig(d.path)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,116 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"mifvif/lab"
+)
+
+// The systems that are measured.
+const (
+	Direct = "direct" // the kernel, by its main table
+	Policy = "policy" // the kernel, by a rule and with masquerading
+	Mif0   = "mif0"   // mifvif
+)
+
+const (
+	iperfPort   = 5201
+	policyTable = 100
+	// onlyE1 keeps the daemon on one uplink, as the kernel's ways are.
+	onlyE1 = "router: {lans: [" + lab.LANLink + "]}\n" +
+		"rules:\n  - {name: bench, require: [e1]}\n"
+)
+
+// system is one host in a world of its own.
+type system struct {
+	name   string
+	world  *lab.Common
+	daemon *lab.Daemon // of Mif0 only
+}
+
+// newSystem builds the world and starts what belongs to it.
+func newSystem(ctx context.Context, name, binary string, layout lab.Layout) (s *system, err error) {
+	layout.LAN, layout.LANRouted = true, name == Direct
+	world, err := lab.NewCommon(layout, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, fmt.Errorf("build the world of %s: %w", name, err)
+	}
+	s = &system{name: name, world: world}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, world.Close())
+		}
+	}()
+	if _, err := world.Core.Start(exec.Command("iperf3", "-s", "-p", strconv.Itoa(iperfPort))); err != nil {
+		return nil, fmt.Errorf("start iperf3 (apt-get install iperf3): %w", err)
+	}
+	switch name {
+	case Policy:
+		err = s.policy()
+	case Mif0:
+		s.daemon, err = world.Host.StartDaemon(ctx, binary, onlyE1)
+	}
+	time.Sleep(200 * time.Millisecond) // iperf3 says nothing when it is ready
+	return s, err
+}
+
+// policy makes the host a plain multi-uplink router.
+func (s *system) policy() error {
+	host, n := s.world.Host, s.world.Network("n1")
+	if err := host.Forward(); err != nil {
+		return err //nolint:wrapcheck // says what and where
+	}
+	if err := host.AddRoute(lab.Route{To: netip.MustParsePrefix("0.0.0.0/0"), Via: n.Gateway4(), Dev: n.Link, Table: policyTable}); err != nil {
+		return err //nolint:wrapcheck // says what and where
+	}
+	if err := host.AddRule(1000, netip.PrefixFrom(lab.Public4(), 32), policyTable); err != nil {
+		return err //nolint:wrapcheck // says what and where
+	}
+	return host.Masquerade(n.Link) //nolint:wrapcheck // says what and where
+}
+
+func (s *system) close() error {
+	var err error
+	if s.daemon != nil {
+		err = s.daemon.Stop(context.Background())
+	}
+	return errors.Join(err, s.world.Close())
+}
+
+// cpu returns the seconds of user and system time the daemon has used.
+func (s *system) cpu() (float64, error) {
+	if s.daemon == nil {
+		return 0, nil
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.daemon.Pid()))
+	if err != nil {
+		return 0, fmt.Errorf("read the daemon's processor time: %w", err)
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ") // behind the name, which may hold blanks
+	fields := strings.Fields(rest)
+	const user, kernel, ticks = 11, 12, 100
+	if len(fields) <= kernel {
+		return 0, errors.New("read the daemon's processor time: too few fields")
+	}
+	u, uerr := strconv.ParseFloat(fields[user], 64)
+	k, kerr := strconv.ParseFloat(fields[kernel], 64)
+	return (u + k) / ticks, errors.Join(uerr, kerr)
+}
+
+// rss returns the daemon's resident memory in bytes.
+func (s *system) rss() (float64, error) {
+	if s.daemon == nil {
+		return 0, nil
+	}
+	n, err := s.daemon.RSS()
+	return float64(n), err //nolint:wrapcheck // says what and where
+}

@@ -1,0 +1,97 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+)
+
+// Table returns the results as a Markdown table.
+func Table(results []Result) string {
+	var b strings.Builder
+	b.WriteString("| work | unit | kernel direct (spread) | policy routing, masquerade | mif0 (spread) | mif0 / direct | CPU s/GB | |\n")
+	b.WriteString("|---|---|---|---|---|---|---|---|\n")
+	for _, r := range results {
+		d, p, m := r.Systems[Direct], r.Systems[Policy], r.Systems[Mif0]
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", r.Title, r.Unit, spread(d), number(p.Median), spread(m),
+			number(m.Ratio), number(m.PerGB), extras(m.Extra))
+	}
+	return b.String()
+}
+
+// spread prints a median and what it is the median of.
+func spread(f Figures) string {
+	if f.Min == f.Max {
+		return number(f.Median)
+	}
+	return fmt.Sprintf("%s (%s-%s)", number(f.Median), number(f.Min), number(f.Max))
+}
+
+// number prints a figure with as many digits as mean something, "" for none.
+func number(v float64) string {
+	switch {
+	case v == 0:
+		return ""
+	case v >= 100:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 10:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+func extras(all map[string]float64) string {
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(all)) {
+		v := number(all[k])
+		if v == "" {
+			v = "0"
+		}
+		parts = append(parts, k+" "+v)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Line returns one result for a person who looks on.
+func Line(r Result) string {
+	d, p, m := r.Systems[Direct], r.Systems[Policy], r.Systems[Mif0]
+	line := fmt.Sprintf("%-18s %8s %8s %8s %-7s", r.ID, number(d.Median), number(p.Median), number(m.Median), r.Unit)
+	if m.Ratio > 0 {
+		line += fmt.Sprintf(" ratio %.2f", m.Ratio)
+	}
+	if m.PerGB > 0 {
+		line += fmt.Sprintf("  %.2f CPU s/GB", m.PerGB)
+	}
+	if text := extras(m.Extra); text != "" {
+		line += "  " + text
+	}
+	return line
+}
+
+// The marks between which a document holds the table.
+const (
+	begin = "<!-- bench: begin -->\n"
+	end   = "<!-- bench: end -->\n"
+)
+
+// WriteTable writes the table into a file: between its marks where it has them,
+// else as the whole file.
+func WriteTable(path string, results []Result) error {
+	content := begin + Table(results) + end
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read the document: %w", err)
+	}
+	before, rest, found := strings.Cut(string(old), begin)
+	if _, after, ended := strings.Cut(rest, end); found && ended {
+		content = before + content + after
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		return fmt.Errorf("write the table: %w", err)
+	}
+	return nil
+}
