@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
+	"strings"
 	"time"
 
 	"mifvif/lab"
@@ -65,23 +66,36 @@ func (e *Env) iperf3(ctx context.Context, dst netip.Addr, args ...string) error 
 	if !udp {
 		all = append(all, "-C", "cubic")
 	}
-	out, err := e.Tool(ctx, "iperf3", all...)
-	if err != nil {
-		return err
+	for range 10 {
+		out, err := e.Tool(ctx, "iperf3", all...)
+		if err != nil {
+			return err
+		}
+		var result iperfResult
+		if err := json.Unmarshal([]byte(out), &result); err != nil {
+			return fmt.Errorf("iperf3 %v: %w", args, err)
+		}
+		switch {
+		case strings.Contains(result.Error, "busy"): // with the end of the run before
+			time.Sleep(200 * time.Millisecond)
+		case result.Error != "":
+			return fmt.Errorf("iperf3 %v: %s", args, result.Error)
+		case max(result.End.Received.Bits, result.End.Sum.Bits) == 0:
+			return fmt.Errorf("iperf3 %v carried nothing", args)
+		default:
+			return nil
+		}
 	}
-	var result struct {
-		End struct {
-			Received rate `json:"sum_received"`
-			Sum      rate `json:"sum"` // of UDP
-		} `json:"end"`
-	}
-	if err := json.Unmarshal([]byte(out), &result); err != nil {
-		return fmt.Errorf("iperf3 %v: %w", args, err)
-	}
-	if max(result.End.Received.Bits, result.End.Sum.Bits) == 0 {
-		return fmt.Errorf("iperf3 %v carried nothing", args)
-	}
-	return nil
+	return fmt.Errorf("iperf3 %v: the server stays busy", args)
+}
+
+// iperfResult is what of iperf3's JSON is read.
+type iperfResult struct {
+	Error string `json:"error"`
+	End   struct {
+		Received rate `json:"sum_received"`
+		Sum      rate `json:"sum"` // of UDP
+	} `json:"end"`
 }
 
 type rate struct {
