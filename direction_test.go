@@ -12,7 +12,7 @@ import (
 // each other.
 func floor(pkg string) int {
 	floors := [][]string{
-		{"flow", "packet"},
+		{"flow", "packet", "poll"},
 		{"netwatch", "owner"},
 		{"tun", "pvd"},
 		{"stack", "scheduler", "nat", "dns", "uplinks"},

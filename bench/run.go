@@ -13,6 +13,8 @@ type Options struct {
 	Binary string // of mifvif
 	Turns  int    // how often the systems take turns, at least 1
 	Rows   []Row
+	// Profiles is a directory for a profile of the daemon in each row, "" wants none.
+	Profiles string
 	// Done is called after each row; nil: nobody looks on.
 	Done func(Result)
 }
@@ -39,7 +41,7 @@ func Run(ctx context.Context, o Options) (results []Result, err error) {
 	var stage *stage
 	defer func() { err = errors.Join(err, stage.close()) }()
 	for _, row := range o.Rows {
-		if stage, err = stage.of(ctx, o.Binary, row); err != nil {
+		if stage, err = stage.of(ctx, o, row); err != nil {
 			return results, err
 		}
 		r, err := stage.play(ctx, row, o.Turns)
@@ -62,7 +64,7 @@ type stage struct {
 
 // of returns a stage for the row: this one if it fits, a new one in its place if
 // not.
-func (s *stage) of(ctx context.Context, binary string, row Row) (*stage, error) {
+func (s *stage) of(ctx context.Context, o Options, row Row) (*stage, error) {
 	congestion := row.Congestion
 	if congestion == "" {
 		congestion = "cubic"
@@ -75,7 +77,7 @@ func (s *stage) of(ctx context.Context, binary string, row Row) (*stage, error) 
 	}
 	next := &stage{layout: row.Layout, congestion: congestion}
 	for _, name := range []string{Direct, Policy, Mif0} {
-		one, err := newSystem(ctx, name, binary, layoutOf(row.Layout, congestion))
+		one, err := newSystem(ctx, name, o, layoutOf(row.Layout, congestion))
 		if err != nil {
 			return next, err
 		}
@@ -138,7 +140,11 @@ func (s *system) turn(ctx context.Context, row Row) (turn, error) {
 	if err != nil {
 		return turn{}, err
 	}
-	m, err := row.measure(ctx, s)
+	measure := row.measure
+	if s.profiles != "" {
+		measure = func(ctx context.Context, s *system) (sample, error) { return s.profiled(ctx, row) }
+	}
+	m, err := measure(ctx, s)
 	if err != nil {
 		return turn{}, err
 	}

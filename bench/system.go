@@ -35,10 +35,12 @@ type system struct {
 	name   string
 	world  *lab.Common
 	daemon *lab.Daemon // of Mif0 only
+	// profiles is the directory for the daemon's profiles, "" for none.
+	profiles string
 }
 
 // newSystem builds the world and starts what belongs to it.
-func newSystem(ctx context.Context, name, binary string, layout lab.Layout) (s *system, err error) {
+func newSystem(ctx context.Context, name string, o Options, layout lab.Layout) (s *system, err error) {
 	layout.LAN, layout.LANRouted = true, name == Direct
 	world, err := lab.NewCommon(layout, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -57,7 +59,11 @@ func newSystem(ctx context.Context, name, binary string, layout lab.Layout) (s *
 	case Policy:
 		err = s.policy()
 	case Mif0:
-		s.daemon, err = world.Host.StartDaemon(ctx, binary, onlyE1)
+		config := onlyE1
+		if s.profiles = o.Profiles; s.profiles != "" {
+			config += "control: {profile: true}\n"
+		}
+		s.daemon, err = world.Host.StartDaemon(ctx, o.Binary, config)
 	}
 	time.Sleep(200 * time.Millisecond) // iperf3 says nothing when it is ready
 	return s, err

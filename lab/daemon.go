@@ -118,6 +118,9 @@ func (d *Daemon) Alive() bool {
 // Pid returns the daemon's process id.
 func (d *Daemon) Pid() int { return d.process.Pid() }
 
+// Socket returns the path of the control socket, as the node's programs see it.
+func (d *Daemon) Socket() string { return socketPath }
+
 // Log returns the last lines the daemon wrote.
 func (d *Daemon) Log() string { return d.output.String() }
 

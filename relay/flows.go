@@ -66,7 +66,7 @@ func (t *flows) release(e *entry) {
 }
 
 // start fills the place with a flow that is connected on both sides.
-func (e *entry) start(f flow.Flow, c scheduler.Candidate, d *scheduler.Decision, up *net.TCPConn, conn *stack.Conn) {
+func (e *entry) start(f flow.Flow, c scheduler.Candidate, d *scheduler.Decision, up stack.Uplink, conn *stack.Conn) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.conn = conn

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"net/netip"
 	"sync/atomic"
 
@@ -26,10 +25,9 @@ type Device interface {
 	Write(h tun.Header, bufs ...[]byte) error
 }
 
-// Dialer opens the uplink's side of a TCP flow inside one domain; *uplinks.Set
-// is one. The caller closes the connection. Errors keep their errno.
+// Dialer opens the uplink's side of a TCP flow inside one domain. The caller closes the connection. Errors keep their errno.
 type Dialer interface {
-	DialTCP(ctx context.Context, d *pvd.Domain, src netip.Addr, dst netip.AddrPort, tos uint8) (*net.TCPConn, error)
+	DialTCP(ctx context.Context, d *pvd.Domain, src netip.Addr, dst netip.AddrPort, tos uint8) (stack.Uplink, error)
 }
 
 // Config holds the stations a Relay conducts and its limits.

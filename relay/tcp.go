@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"errors"
-	"net"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,8 +19,9 @@ const (
 	lastTimeout    = 127 * time.Second
 )
 
-// request carries one TCP flow from its SYN to its end. It runs in a goroutine
-// of the stack's and returns when nothing of the flow is left.
+// request answers one SYN: with a flow that is carried from then on, or with the
+// reason why not. It runs in a goroutine of the stack's, which is not needed any
+// longer when the flow is connected.
 func (r *Relay) request(req *stack.Request) {
 	f := req.Flow()
 	if r.isResolver(f.Dst) {
@@ -41,23 +41,25 @@ func (r *Relay) request(req *stack.Request) {
 		req.Refuse(stack.Silent)
 		return
 	}
-	defer r.flows.release(place)
-
 	up, on, err := r.connect(req, f, &decision)
 	if err != nil {
+		r.flows.release(place)
 		req.Refuse(verdict(err))
 		return
 	}
-	defer up.Close()
 	conn, err := req.Accept()
 	if err != nil {
+		r.flows.release(place)
 		abort(up)
 		return
 	}
 	place.start(f, on.Candidate, &decision, up, conn)
-	if err := conn.Join(on.ctx, up); err != nil {
-		r.log.Debug("flow was reset", "flow", f, "domain", on.Domain.Name, "error", err)
-	}
+	conn.Join(on.ctx, up, func(err error) {
+		r.flows.release(place)
+		if err != nil {
+			r.log.Debug("flow was reset", "flow", f, "domain", on.Domain.Name, "error", err)
+		}
+	})
 }
 
 // standing is a candidate with the context that ends with its domain.
@@ -69,7 +71,7 @@ type standing struct {
 // connect tries the candidates in order and returns the first that answered. A
 // destination that refuses has answered: its refusal is the truth and no other
 // domain is asked.
-func (r *Relay) connect(req *stack.Request, f flow.Flow, d *scheduler.Decision) (*net.TCPConn, standing, error) {
+func (r *Relay) connect(req *stack.Request, f flow.Flow, d *scheduler.Decision) (stack.Uplink, standing, error) {
 	var last error
 	candidates := d.Candidates()
 	for i, c := range candidates {
@@ -94,7 +96,7 @@ func (r *Relay) connect(req *stack.Request, f flow.Flow, d *scheduler.Decision) 
 
 // dial opens the uplink's side inside one candidate. It ends early when the app
 // gives up or the domain dies.
-func (r *Relay) dial(req *stack.Request, on standing, f flow.Flow, timeout time.Duration) (*net.TCPConn, error) {
+func (r *Relay) dial(req *stack.Request, on standing, f flow.Flow, timeout time.Duration) (stack.Uplink, error) {
 	ctx, cancel := context.WithTimeout(on.ctx, timeout)
 	defer cancel()
 	stop := context.AfterFunc(req.Context(), cancel)
@@ -143,7 +145,7 @@ func refusal(r scheduler.Refusal) stack.Refusal {
 }
 
 // abort closes an uplink connection with RST: the app never heard of it.
-func abort(up *net.TCPConn) {
+func abort(up stack.Uplink) {
 	_ = up.SetLinger(0)
 	_ = up.Close()
 }

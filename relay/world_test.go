@@ -66,7 +66,7 @@ type uplinks struct {
 	dial  func(ctx context.Context, domain string) (*net.TCPConn, error)
 }
 
-func (u *uplinks) DialTCP(ctx context.Context, d *pvd.Domain, _ netip.Addr, _ netip.AddrPort, _ uint8) (*net.TCPConn, error) {
+func (u *uplinks) DialTCP(ctx context.Context, d *pvd.Domain, _ netip.Addr, _ netip.AddrPort, _ uint8) (stack.Uplink, error) {
 	u.mu.Lock()
 	u.asked = append(u.asked, d.Name)
 	u.mu.Unlock()

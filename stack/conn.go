@@ -23,16 +23,18 @@ const (
 // Conn is an app's established connection. Join carries it; Counters and Reset
 // are safe for concurrent use.
 type Conn struct {
-	flow flow.Flow
-	ep   tcpip.Endpoint
-	wq   *waiter.Queue
-	tx   atomic.Uint64
-	rx   atomic.Uint64
-	last atomic.Int64 // time of the last byte, Unix nanoseconds
+	stack *Stack
+	flow  flow.Flow
+	ep    tcpip.Endpoint
+	wq    waiter.Queue
+	tx    atomic.Uint64
+	rx    atomic.Uint64
+	last  atomic.Int64 // time of the last byte, Unix nanoseconds
 }
 
-func newConn(f flow.Flow, ep tcpip.Endpoint, wq *waiter.Queue, tos uint8) *Conn {
-	c := &Conn{flow: f, ep: ep, wq: wq}
+// setUp sets the endpoint's options.
+func (c *Conn) setUp(tos uint8) {
+	ep := c.ep
 	idle := tcpip.KeepaliveIdleOption(keepaliveIdle)
 	interval := tcpip.KeepaliveIntervalOption(keepaliveInterval)
 	// These cannot fail on a TCP endpoint; without them the connection only
@@ -40,10 +42,9 @@ func newConn(f flow.Flow, ep tcpip.Endpoint, wq *waiter.Queue, tos uint8) *Conn 
 	_ = ep.SetSockOpt(&idle)
 	_ = ep.SetSockOpt(&interval)
 	_ = ep.SetSockOptInt(tcpip.KeepaliveCountOption, keepaliveCount)
-	_ = ep.SetSockOptInt(tosOption(f), int(tos&^3))
+	_ = ep.SetSockOptInt(tosOption(c.flow), int(tos&^3))
 	ep.SocketOptions().SetKeepAlive(true)
 	ep.SocketOptions().SetDelayOption(false)
-	return c
 }
 
 // tosOption returns the option that sets the code point of our segments.
@@ -65,4 +66,4 @@ func (c *Conn) Reset() { c.ep.Abort() }
 
 // NetConn returns the connection as a net.Conn for a server inside the house.
 // It replaces Join; closing it ends the connection.
-func (c *Conn) NetConn() net.Conn { return gonet.NewTCPConn(c.wq, c.ep) }
+func (c *Conn) NetConn() net.Conn { return gonet.NewTCPConn(&c.wq, c.ep) }

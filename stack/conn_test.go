@@ -35,7 +35,7 @@ func toLoopback(dial func(port uint16) (*net.TCPConn, error)) func(*world, *stac
 			up.Close()
 			return
 		}
-		w.ended(c.Join(context.Background(), up))
+		c.Join(context.Background(), up, w.ended)
 	}
 }
 

@@ -15,31 +15,53 @@ import (
 // 1500, so that gVisor sends super-packets without a runt behind each.
 const readChunk = 45 * 1448
 
-// download copies from the uplink to the app: read(2) fills the segments that
-// gVisor sends.
+// Ready implements poll.Handler: the uplink has something.
+func (j *joint) Ready() bool {
+	if j.down.wake() {
+		j.stack.workers.run(j.download)
+	}
+	return false
+}
+
+// download copies from the uplink to the app until the uplink has nothing more
+// for now: read(2) fills the segments that gVisor sends.
 func (j *joint) download() {
-	entry, writable := j.waitFor(waiter.WritableEvents)
-	defer j.wq.EventUnregister(entry)
-	r := &socketReader{joint: j}
-	ready := r.fill
+	r := socketReader{joint: j}
 	for {
 		r.state = blocked
-		if err := j.raw.Read(ready); err != nil && r.state == blocked {
-			j.reset(fmt.Errorf("%w: uplink closed: %w", ErrReset, err))
-			return
+		if err := j.raw.Control(r.fill); err != nil && r.state == blocked {
+			r.state, r.err = broken, fmt.Errorf("uplink closed: %w", err)
 		}
 		switch r.state {
+		case blocked:
+			if j.down.rest() {
+				return
+			}
+			continue
 		case waiting:
-			<-writable
+			j.awaitWritable()
+			continue
 		case ended:
 			// The app's side is closed for writing already if this fails.
 			_ = j.ep.Shutdown(tcpip.ShutdownWrite)
 			j.finish()
-			return
 		case broken:
 			j.reset(fmt.Errorf("%w: %w", ErrReset, r.err))
-			return
 		}
+		j.down.end()
+		j.leave()
+		return
+	}
+}
+
+// awaitWritable returns when the app's side takes more, or is over.
+func (j *joint) awaitWritable() {
+	const events = waiter.WritableEvents | waiter.EventErr | waiter.EventHUp
+	e, ch := waiter.NewChannelEntry(events)
+	j.wq.EventRegister(&e)
+	defer j.wq.EventUnregister(&e)
+	if j.ep.Readiness(events)&events == 0 { // it may have changed before it was watched
+		<-ch
 	}
 }
 
@@ -53,20 +75,22 @@ type socketReader struct {
 	err   error
 }
 
-// fill moves what the uplink has until one side blocks; it returns false when
-// the socket has to become readable first.
-func (r *socketReader) fill(fd uintptr) bool {
+// fill moves what the uplink has until one side blocks.
+func (r *socketReader) fill(fd uintptr) {
 	r.fd, r.err = int(fd), nil
 	for {
-		n, err := available(r.fd)
-		if err != nil {
-			r.state, r.err = broken, fmt.Errorf("by the uplink: %w", err)
-			return true
+		n, errno := waits(r.fd)
+		switch {
+		case errno == unix.EAGAIN:
+			return
+		case errno != 0:
+			r.state, r.err = broken, fmt.Errorf("by the uplink: %w", errno)
+			return
+		case n == 0:
+			r.state = ended
+			return
 		}
-		if n == 0 {
-			return r.empty()
-		}
-		r.left = min(n, readChunk)
+		r.left = n
 		written, werr := r.ep.Write(r, tcpip.WriteOptions{})
 		if written > 0 {
 			r.rx.Add(uint64(written))
@@ -75,33 +99,16 @@ func (r *socketReader) fill(fd uintptr) bool {
 		switch {
 		case r.err != nil:
 			r.state = broken
-			return true
+			return
 		case werr == nil:
 		case wouldBlock(werr):
 			r.state = waiting
-			return true
+			return
 		default:
 			r.state, r.err = broken, fmt.Errorf("write to the app: %s", werr)
-			return true
+			return
 		}
 	}
-}
-
-// empty tells "nothing yet" from FIN and RST.
-func (r *socketReader) empty() bool {
-	var b [1]byte
-	n, _, err := unix.Recvfrom(r.fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	switch {
-	case err == unix.EAGAIN || err == unix.EINTR:
-		return false
-	case err != nil:
-		r.state, r.err = broken, fmt.Errorf("by the uplink: %w", err)
-	case n == 0:
-		r.state = ended
-	default:
-		return r.fill(uintptr(r.fd)) // bytes came in between
-	}
-	return true
 }
 
 // Len implements tcpip.Payloader.
@@ -129,11 +136,13 @@ func (r *socketReader) Read(p []byte) (int, error) {
 	}
 }
 
-// available returns how many bytes wait in the socket.
-func available(fd int) (int, error) {
-	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
-	if err != nil {
-		return 0, fmt.Errorf("ask how much waits: %w", err)
+// waits returns how many bytes wait in the socket, at most readChunk: 0 is FIN,
+// EAGAIN nothing yet. Peeking with MSG_TRUNC counts without copying.
+func waits(fd int) (int, syscall.Errno) {
+	for {
+		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), 0, readChunk, unix.MSG_PEEK|unix.MSG_TRUNC|unix.MSG_DONTWAIT, 0, 0)
+		if errno != unix.EINTR {
+			return int(n), errno
+		}
 	}
-	return n, nil
 }

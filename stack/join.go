@@ -11,6 +11,8 @@ import (
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/waiter"
+
+	"mifvif/poll"
 )
 
 // halfClosedIdle ends a connection of which one side has finished and the other
@@ -21,51 +23,102 @@ const halfClosedIdle = 4 * time.Minute
 // side was told the same.
 var ErrReset = errors.New("connection reset")
 
-// joint is one Conn joined with its uplink: two copies, each in a goroutine,
-// and one place that says how it ended.
+// The events of the app's side that wake an upload.
+const readable = waiter.ReadableEvents | waiter.EventErr | waiter.EventHUp
+
+// Uplink is the network's side of a connection: a non-blocking stream socket in
+// the runtime's poller. *uplinks.TCP is one, *net.TCPConn another.
+type Uplink interface {
+	syscall.Conn
+	CloseWrite() error // FIN
+	SetLinger(seconds int) error
+	SetKeepAliveConfig(k net.KeepAliveConfig) error
+	LocalAddr() net.Addr
+	Close() error
+}
+
+// joint is one Conn joined with its uplink: two copies and one place that says
+// how it ended. A copy has a goroutine only while there is something to carry:
+// the app's side wakes it by NotifyEvent, the uplink by Ready.
 type joint struct {
 	*Conn
-	up       *net.TCPConn
+	uplink   Uplink
 	raw      syscall.RawConn
-	timer    *time.Timer
+	done     func(error)
+	unwatch  func() bool // of the context
+	watched  poll.Token
+	readable waiter.Entry // tells when the app has something
+	up, down task
+
 	mu       sync.Mutex
-	finished int   // directions that ended with FIN
-	err      error // first reason to reset, nil while all is well
+	holders  int         // directions that are not over, and Join
+	finished int         // directions that ended with FIN
+	timer    *time.Timer // once one direction has finished
+	err      error       // first reason to reset, nil while all is well
 }
 
 // Join copies both ways until both sides have finished: FIN becomes FIN, RST
 // becomes RST, and bytes that were acknowledged to one side and cannot reach
 // the other end in RST, never in FIN. When ctx ends both sides are reset. Join
-// closes both connections; the error is nil after an orderly end.
-func (c *Conn) Join(ctx context.Context, up *net.TCPConn) error {
+// returns early; at the end both connections are closed and done is called once,
+// from any goroutine, with nil after an orderly end.
+func (c *Conn) Join(ctx context.Context, up Uplink, done func(error)) {
 	raw, err := up.SyscallConn()
 	if err != nil {
+		_ = up.Close()
 		c.Reset()
-		return fmt.Errorf("reach the uplink's socket: %w", err)
+		done(fmt.Errorf("reach the uplink's socket: %w", err))
+		return
 	}
-	j := &joint{Conn: c, up: up, raw: raw}
+	j := &joint{Conn: c, uplink: up, raw: raw, done: done, holders: 3}
+	c.stack.running.Add(1)
 	j.keepalive()
 	j.touch()
-	j.timer = time.AfterFunc(halfClosedIdle, j.idle)
-	stop := context.AfterFunc(ctx, func() { j.reset(context.Cause(ctx)) })
+	j.unwatch = context.AfterFunc(ctx, func() { j.reset(context.Cause(ctx)) })
+	j.readable.Init(j, readable)
+	j.wq.EventRegister(&j.readable)
+	if err := j.watch(); err != nil {
+		j.reset(err)
+		j.Ready()
+	}
+	if j.ep.Readiness(readable) != 0 { // bytes have come before
+		j.NotifyEvent(0)
+	}
+	j.leave()
+}
 
-	var down sync.WaitGroup
-	down.Go(j.download)
-	j.upload()
-	down.Wait()
+// watch has the uplink wake the download.
+func (j *joint) watch() error {
+	var err error
+	if cerr := j.raw.Control(func(fd uintptr) { j.watched, err = j.stack.poller.Add(int(fd), j) }); cerr != nil {
+		err = cerr
+	}
+	return err //nolint:wrapcheck // says what and where
+}
 
-	stop()
-	j.timer.Stop()
-	c.ep.Close()
-	_ = up.Close()
+// leave notes that a direction is over; the last one to leave clears up.
+func (j *joint) leave() {
 	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.err
+	j.holders--
+	last, err, timer := j.holders == 0, j.err, j.timer
+	j.mu.Unlock()
+	if !last {
+		return
+	}
+	j.unwatch()
+	if timer != nil {
+		timer.Stop()
+	}
+	j.ep.Close()
+	j.stack.poller.Remove(j.watched)
+	_ = j.uplink.Close()
+	j.done(err)
+	j.stack.running.Done()
 }
 
 // keepalive finds a dead peer on the uplink's side.
 func (j *joint) keepalive() {
-	_ = j.up.SetKeepAliveConfig(net.KeepAliveConfig{
+	_ = j.uplink.SetKeepAliveConfig(net.KeepAliveConfig{
 		Enable: true, Idle: keepaliveIdle, Interval: keepaliveInterval, Count: keepaliveCount,
 	}) // without it a dead peer is noticed later
 }
@@ -77,20 +130,21 @@ func (c *Conn) touch() { c.last.Store(time.Now().UnixNano()) }
 // looks again later otherwise.
 func (j *joint) idle() {
 	silent := time.Since(time.Unix(0, j.last.Load()))
-	j.mu.Lock()
-	half := j.finished > 0
-	j.mu.Unlock()
-	if half && silent >= halfClosedIdle {
+	if silent >= halfClosedIdle {
 		j.reset(fmt.Errorf("half-closed and silent for %s", halfClosedIdle))
 		return
 	}
-	j.timer.Reset(halfClosedIdle)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.holders > 0 {
+		j.timer.Reset(halfClosedIdle - silent)
+	}
 }
 
 // reset ends both sides with RST; the first reason is kept.
 func (j *joint) reset(why error) {
 	j.mu.Lock()
-	first := j.err == nil
+	first := j.err == nil && j.holders > 0
 	if first {
 		j.err = why
 	}
@@ -98,24 +152,21 @@ func (j *joint) reset(why error) {
 	if !first {
 		return
 	}
-	_ = j.up.SetLinger(0)
-	_ = j.up.Close()
+	_ = j.uplink.SetLinger(0)
+	_ = j.uplink.Close()
 	j.ep.Abort()
+	j.NotifyEvent(0) // neither side says anything when it was closed by us
+	j.Ready()
 }
 
 // finish notes that one direction ended in order.
 func (j *joint) finish() {
-	j.mu.Lock()
-	j.finished++
-	j.mu.Unlock()
 	j.touch()
-}
-
-// waitFor registers for events of the app's side; the caller unregisters.
-func (c *Conn) waitFor(mask waiter.EventMask) (*waiter.Entry, <-chan struct{}) {
-	e, ch := waiter.NewChannelEntry(mask | waiter.EventErr | waiter.EventHUp)
-	c.wq.EventRegister(&e)
-	return &e, ch
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.finished++; j.finished == 1 {
+		j.timer = time.AfterFunc(halfClosedIdle, j.idle)
+	}
 }
 
 // wouldBlock reports whether the app's side only asks for patience.

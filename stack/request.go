@@ -6,7 +6,6 @@ import (
 	"net/netip"
 
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
-	"gvisor.dev/gvisor/pkg/waiter"
 
 	"mifvif/flow"
 )
@@ -22,8 +21,12 @@ type Request struct {
 	settled bool
 }
 
-// handle runs one Request in a goroutine of its own.
+// handle runs one Request. gVisor calls it in a new goroutine.
 func (s *Stack) handle(fr *tcp.ForwarderRequest) {
+	s.workers.run(func() { s.answer(fr) })
+}
+
+func (s *Stack) answer(fr *tcp.ForwarderRequest) {
 	defer s.running.Done()
 	id := fr.ID()
 	a := s.pending.attempt(id)
@@ -50,13 +53,15 @@ func (r *Request) Context() context.Context { return r.attempt.ctx }
 // It returns when the app has acknowledged, or with an error when the app is
 // gone. The caller ends the Conn with Join or Reset.
 func (r *Request) Accept() (*Conn, error) {
-	wq := new(waiter.Queue)
-	ep, err := r.forward.CreateEndpoint(wq)
+	c := &Conn{flow: r.flow, stack: r.stack}
+	ep, err := r.forward.CreateEndpoint(&c.wq)
 	r.settle(false)
 	if err != nil {
 		return nil, fmt.Errorf("answer the app of %s: %s", r.flow, err)
 	}
-	return newConn(r.flow, ep, wq, r.attempt.tos), nil
+	c.ep = ep
+	c.setUp(r.attempt.tos)
+	return c, nil
 }
 
 // settle gives the request's place back, with a RST to the app if asked for.

@@ -14,6 +14,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
+	"mifvif/poll"
 	"mifvif/tun"
 )
 
@@ -49,7 +50,9 @@ type Stack struct {
 	handler func(*Request)
 	log     *slog.Logger
 	drops   drops
-	running sync.WaitGroup // handlers at work
+	poller  *poll.Poller // of uplinks with something to read
+	workers workers
+	running sync.WaitGroup // handlers at work, and joined connections
 }
 
 // New makes a stack that writes to out and hands every new connection to
@@ -68,9 +71,13 @@ func New(cfg Config, out Writer, handler func(*Request), log *slog.Logger) (*Sta
 		log:     log,
 	}
 	s.pending.init(cfg.Pending, int(float64(cfg.Pending)*cfg.PerSource))
-	if err := s.configure(); err != nil {
+	err := s.configure()
+	if err == nil {
+		s.poller, err = poll.New()
+	}
+	if err != nil {
 		s.net.Destroy()
-		return nil, err
+		return nil, err //nolint:wrapcheck // says what and where
 	}
 	s.forward = tcp.NewForwarder(s.net, 0, 2*cfg.Pending, s.handle) // pending is the bound
 	s.net.SetTransportProtocolHandler(tcp.ProtocolNumber, s.unknown)
@@ -106,6 +113,12 @@ func (s *Stack) configure() error {
 // Run keeps the stack until ctx ends, then resets every connection and returns
 // when all handlers have.
 func (s *Stack) Run(ctx context.Context) error {
+	polling, stop := context.WithCancel(context.WithoutCancel(ctx)) // until the last connection is over
+	var polls sync.WaitGroup
+	polls.Go(func() { s.poller.Run(polling) })
+	defer s.workers.close()
+	defer polls.Wait()
+	defer stop()
 	<-ctx.Done()
 	s.pending.close()
 	done := make(chan struct{})

@@ -14,33 +14,44 @@ import (
 // errSocketFull stops gVisor's read where the uplink's socket takes no more.
 var errSocketFull = errors.New("socket buffer is full")
 
-// upload copies from the app to the uplink: gVisor hands each received segment
-// straight to write(2), without a buffer of ours in between.
+// NotifyEvent implements waiter.EventListener: the app's side has something. It
+// is called under locks of the endpoint, so it only starts a goroutine.
+func (j *joint) NotifyEvent(waiter.EventMask) {
+	if j.up.wake() {
+		j.stack.workers.run(j.upload)
+	}
+}
+
+// upload copies from the app to the uplink until the app's side has nothing
+// more for now: gVisor hands each received segment straight to write(2), without
+// a buffer of ours in between.
 func (j *joint) upload() {
-	entry, readable := j.waitFor(waiter.ReadableEvents)
-	defer j.wq.EventUnregister(entry)
-	w := &socketWriter{joint: j}
+	w := socketWriter{joint: j}
 	ready := w.drain
 	for {
 		w.state = blocked
 		if err := j.raw.Write(ready); err != nil && w.state == blocked {
-			j.reset(fmt.Errorf("%w: uplink closed: %w", ErrReset, err))
-			return
+			w.state, w.err = broken, fmt.Errorf("uplink closed: %w", err)
 		}
 		switch w.state {
 		case waiting:
-			<-readable
-		case ended:
-			if err := j.up.CloseWrite(); err != nil {
-				j.reset(fmt.Errorf("%w: pass FIN to the uplink: %w", ErrReset, err))
+			if j.up.rest() {
 				return
 			}
-			j.finish()
-			return
+			continue
+		case ended:
+			if err := j.uplink.CloseWrite(); err != nil {
+				j.reset(fmt.Errorf("%w: pass FIN to the uplink: %w", ErrReset, err))
+			} else {
+				j.finish()
+			}
 		case broken:
 			j.reset(fmt.Errorf("%w: %w", ErrReset, w.err))
-			return
 		}
+		j.up.end()
+		j.wq.EventUnregister(&j.readable)
+		j.leave()
+		return
 	}
 }
 

@@ -102,25 +102,6 @@ func prepare(fd int, d *pvd.Domain, is6 bool, tos uint8) error {
 	return nil
 }
 
-// DialTCP opens a connection to dst that leaves by d with source src; tos is
-// the whole octet (RFC 2474 code point shifted by two). The errno of a failure
-// can be reached with errors.Is: ECONNREFUSED, ENETUNREACH, EHOSTUNREACH (also
-// what an IPv4 router reports as prohibited, ICMP 3/13), EACCES (prohibited, by
-// a local route or ICMPv6 1/1), ETIMEDOUT; ctx's end is context's error.
-// Keepalive is the caller's. Safe for concurrent use.
-func (s *Set) DialTCP(ctx context.Context, d *pvd.Domain, src netip.Addr, dst netip.AddrPort, tos uint8) (*net.TCPConn, error) {
-	if err := s.admit(d, src, dst.Addr()); err != nil {
-		return nil, fmt.Errorf("connect to %s over %s: %w", dst, d.Name, err)
-	}
-	dialer := net.Dialer{KeepAlive: -1, Control: control(d, dst.Addr().Is6(), tos)}
-	dialer.SetMultipathTCP(false)
-	conn, err := dialer.DialTCP(ctx, "tcp", netip.AddrPortFrom(src, 0), dst)
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s over %s: %w", dst, d.Name, err)
-	}
-	return conn, nil
-}
-
 // Dial opens a connection ("tcp" or "udp") for the house's own needs, such as
 // DNS, to dst over d. The source is the domain's; for a link-local destination,
 // with or without its zone, it is the link's. Safe for concurrent use.

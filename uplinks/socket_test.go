@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -20,7 +21,11 @@ import (
 )
 
 // seen reads what the server greets with: the source it saw and whose it is.
-func seen(t *testing.T, conn net.Conn) (netip.Addr, string) {
+func seen(t *testing.T, conn interface {
+	io.Reader
+	SetDeadline(deadline time.Time) error
+},
+) (netip.Addr, string) {
 	t.Helper()
 	must(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
 	line, err := bufio.NewReader(conn).ReadString('\n')
@@ -337,7 +342,7 @@ func TestManyConnectionsShareThePorts(t *testing.T) {
 	layout.PortRange = "20000 20063"
 	b := newBench(t, layout)
 	b.apply()
-	var conns []*net.TCPConn
+	var conns []io.Closer
 	defer func() {
 		for _, c := range conns {
 			c.Close()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -133,10 +132,10 @@ func (b *bench) domain(link string) *pvd.Domain {
 
 // dial connects from the host over a domain with a source of the destination's
 // family.
-func (b *bench) dial(d *pvd.Domain, dst netip.AddrPort, tos uint8) (*net.TCPConn, error) {
+func (b *bench) dial(d *pvd.Domain, dst netip.AddrPort, tos uint8) (*uplinks.TCP, error) {
 	ctx, cancel := context.WithTimeout(b.t.Context(), 20*time.Second)
 	defer cancel()
-	var conn *net.TCPConn
+	var conn *uplinks.TCP
 	err := b.Host.Do(func() (err error) {
 		conn, err = b.set.DialTCP(ctx, d, sourceOf(b.t, d, dst.Addr().Is6()), dst, tos)
 		return err

@@ -17,7 +17,7 @@ import (
 func benchCommand() *cobra.Command {
 	var turns int
 	var asJSON bool
-	var table, charts string
+	var table, charts, profiles string
 	cmd := &cobra.Command{
 		Use:   "bench [ROW...]",
 		Short: "Measure this machine: direct, by policy routing, through mif0 (no ROW: all; half an hour)",
@@ -37,7 +37,7 @@ func benchCommand() *cobra.Command {
 			if err != nil {
 				return usageError{err}
 			}
-			results, err := measure(cmd, rows, turns, asJSON)
+			results, err := measure(cmd, bench.Options{Rows: rows, Turns: turns, Profiles: profiles}, asJSON)
 			if err != nil {
 				return err
 			}
@@ -47,6 +47,7 @@ func benchCommand() *cobra.Command {
 	cmd.Flags().IntVar(&turns, "turns", 5, "how often the systems take turns; a figure is their median")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	cmd.Flags().StringVar(&table, "table", "", "write the table in Markdown into `FILE`, between its bench marks if it has them")
+	cmd.Flags().StringVar(&profiles, "profiles", "", "write a profile of the daemon's processor time for each row into `DIR`")
 	cmd.Flags().StringVar(&charts, "charts", "", "write SVG charts into `DIR`")
 	return cmd
 }
@@ -71,13 +72,13 @@ func chosenRows(words []string) ([]bench.Row, error) {
 	return rows, nil
 }
 
-func measure(cmd *cobra.Command, rows []bench.Row, turns int, asJSON bool) ([]bench.Result, error) {
+func measure(cmd *cobra.Command, o bench.Options, asJSON bool) ([]bench.Result, error) {
 	binary, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this binary: %w", err)
 	}
 	out := cmd.OutOrStdout()
-	o := bench.Options{Binary: binary, Turns: turns, Rows: rows}
+	o.Binary = binary
 	if !asJSON {
 		o.Done = func(r bench.Result) { fmt.Fprintln(out, bench.Line(r)) }
 	}

@@ -82,7 +82,7 @@ func (d *daemon) makeStations(cfg *config.Config) error {
 		return err
 	}
 	d.relay, err = relay.New(relay.Config{
-		Device: d.device, Scheduler: d.scheduler, Dialer: d.uplinks, NAT: d.nat, Resolver: d.resolver, Names: d.names,
+		Device: d.device, Scheduler: d.scheduler, Dialer: dialer{d.uplinks}, NAT: d.nat, Resolver: d.resolver, Names: d.names,
 		ResolverAddrs: cfg.DNS.Listen, House: house(cfg), MaxTCP: cfg.Limits.TCPFlows,
 		Stack: stack.Config{MTU: d.device.MTU(), Pending: cfg.Limits.PendingConnects, PerSource: share(cfg)},
 	}, d.log)
