@@ -47,7 +47,7 @@ func identity(ifname string) string { return ifname }
 // Build returns the domains of st. Domains that did not change are the same
 // pointers as in the last Set. Domains that were lost stay in it, offline and
 // without addresses, until they are forgotten; Deadline says when that is.
-func (b *Builder) Build(st netwatch.State, hints Hints) *Set {
+func (b *Builder) Build(st netwatch.State, in Inputs) *Set {
 	b.forget()
 	kernel := newView(st)
 	seen := make(map[string]bool)
@@ -70,7 +70,7 @@ func (b *Builder) Build(st netwatch.State, hints Hints) *Set {
 	}
 	b.absent(seen, keep)
 	for _, d := range domains {
-		addResolvers(d, domains, hints)
+		addResolvers(d, domains, in.Hints)
 	}
 	settled := domains[:0]
 	for _, d := range domains {

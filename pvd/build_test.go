@@ -110,7 +110,7 @@ func TestWhatMakesAnUplink(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := lines(NewBuilder(usual()).Build(tt.state.State, Hints{}))
+			got := lines(NewBuilder(usual()).Build(tt.state.State, Inputs{}))
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("domains (-want +got):\n%s", diff)
 			}
@@ -120,7 +120,7 @@ func TestWhatMakesAnUplink(t *testing.T) {
 
 func TestFlagsOfAddressesAreCarried(t *testing.T) {
 	k := plain().addr(2, "2001:db8:1::abcd/64", "temporary").addr(2, "2001:db8:2::1/64", "deprecated")
-	d := NewBuilder(usual()).Build(k.State, Hints{}).ByName("eth0")
+	d := NewBuilder(usual()).Build(k.State, Inputs{}).ByName("eth0")
 	want := []Address{
 		{Prefix: netip.MustParsePrefix("2001:db8:1::abcd/64"), Temporary: true, Valid: -1, Preferred: -1, Origin: FromKernel},
 		{Prefix: netip.MustParsePrefix("2001:db8:2::1/64"), Deprecated: true, Valid: -1, Preferred: -1, Origin: FromKernel},
@@ -136,7 +136,7 @@ func TestRoutesAreBounded(t *testing.T) {
 		k.route(2, fmt.Sprintf("10.%d.%d.0/24", i/256, i%256), "192.0.2.1")
 	}
 	k.route(2, "default", "192.0.2.1")
-	d := NewBuilder(usual()).Build(k.State, Hints{}).ByName("e1")
+	d := NewBuilder(usual()).Build(k.State, Inputs{}).ByName("e1")
 	if len(d.Routes) != maxRoutes || len(d.NextHops) != 1 {
 		t.Errorf("%d routes and %d next hops: the bound is %d, and the default is kept whatever else there is", len(d.Routes), len(d.NextHops), maxRoutes)
 	}
@@ -145,9 +145,9 @@ func TestRoutesAreBounded(t *testing.T) {
 func TestNothingChangedIsTheSamePointer(t *testing.T) {
 	b := NewBuilder(usual())
 	k := plain().link(3, "e2").addr(3, "198.51.100.2/24").route(3, "default", "198.51.100.1")
-	one := b.Build(k.State, Hints{})
+	one := b.Build(k.State, Inputs{})
 	k.addr(3, "198.51.100.3/24")
-	two := b.Build(k.State, Hints{})
+	two := b.Build(k.State, Inputs{})
 	if one.ByName("eth0") != two.ByName("eth0") {
 		t.Error("eth0 did not change and is another pointer: consumers cannot skip it")
 	}
@@ -165,12 +165,12 @@ func TestWithoutASlotADomainIsLeftOut(t *testing.T) {
 	}
 	b := NewBuilder(usual())
 	slots := make(map[uint16]bool)
-	set := b.Build(k.State, Hints{})
+	set := b.Build(k.State, Inputs{})
 	for _, d := range set.All() {
 		slots[d.Slot] = true
 	}
 	if len(set.All()) != MaxDomains || len(slots) != MaxDomains {
 		t.Fatalf("%d domains with %d slots, want %d of each", len(set.All()), len(slots), MaxDomains)
 	}
-	b.Build(plain().State, Hints{})
+	b.Build(plain().State, Inputs{})
 }

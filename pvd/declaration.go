@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"path"
 	"strconv"
+	"strings"
 
 	"mifvif/netwatch"
 )
@@ -54,14 +55,23 @@ func (d *Declaration) lay(on *Domain) {
 		on.Internet = *d.Internet
 		d.reach(on)
 	}
-	on.Prefixes, on.Zones, on.Search = d.Prefixes, d.Zones, d.Search
+	on.Prefixes, on.Zones, on.Search = d.Prefixes, zones(d.Zones, FromConfig), zones(d.Search, FromConfig)
 	for _, s := range d.Servers {
 		on.Resolvers = append(on.Resolvers, Resolver{Addr: s, Origin: FromConfig})
 	}
 	on.Metered, on.Weight = d.Metered, max(d.Weight, 1)
-	if d.Trusted != nil {
-		on.Trusted = *d.Trusted
+	if d.Trusted != nil && *d.Trusted {
+		on.Trust = Trusted
 	}
+}
+
+// zones restates names that all came from one place.
+func zones(names []string, from Origin) []Zone {
+	var out []Zone
+	for _, n := range names {
+		out = append(out, Zone{Name: CanonicalName(n), Origin: from})
+	}
+	return out
 }
 
 // reach follows an explicit word about the Internet: a point-to-point link that
@@ -153,6 +163,10 @@ func (d *Discovery) names(id string) bool {
 	}
 	return false
 }
+
+// CanonicalName returns a domain name in the form names are compared in: lower
+// case, without final dot.
+func CanonicalName(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
 // Hints is what the host's own configuration said about DNS before mifvif took
 // over: the servers of its resolv.conf and those a resolver knows per link.

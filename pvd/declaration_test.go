@@ -87,7 +87,7 @@ func TestDeclarationsOverrideAndExtend(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			discovery := usual()
 			discovery.Declarations = []Declaration{tt.decl}
-			set := NewBuilder(discovery).Build(tt.state.State, Hints{})
+			set := NewBuilder(discovery).Build(tt.state.State, Inputs{})
 			if diff := cmp.Diff([]string{tt.want}, lines(set)); diff != "" {
 				t.Errorf("domains (-want +got):\n%s", diff)
 			}
@@ -101,8 +101,8 @@ func TestDeclaredPropertiesAreCarried(t *testing.T) {
 		Name: "corp", Interface: "eth0", Prefixes: prefixes(t, "10.0.0.0/8"), Zones: []string{"corp.example.com"},
 		Search: []string{"corp.example.com"}, Trusted: yes(), Metered: true, Weight: 3,
 	}}
-	d := NewBuilder(discovery).Build(plain().State, Hints{}).ByName("corp")
-	if len(d.Prefixes) != 1 || d.Zones[0] != "corp.example.com" || d.Search[0] != "corp.example.com" || !d.Trusted || !d.Metered || d.Weight != 3 {
+	d := NewBuilder(discovery).Build(plain().State, Inputs{}).ByName("corp")
+	if len(d.Prefixes) != 1 || d.Zones[0].Name != "corp.example.com" || d.Search[0].Name != "corp.example.com" || d.Trust != Trusted || !d.Metered || d.Weight != 3 {
 		t.Errorf("%+v does not say what was declared", d)
 	}
 }
@@ -111,11 +111,11 @@ func TestDeclaredPropertiesAreCarried(t *testing.T) {
 // end its flows.
 func TestAnotherNameIsTheSameInstance(t *testing.T) {
 	b := NewBuilder(usual())
-	was := b.Build(plain().State, Hints{}).ByName("eth0")
+	was := b.Build(plain().State, Inputs{}).ByName("eth0")
 	discovery := usual()
 	discovery.Declarations = []Declaration{{Name: "fiber", Interface: "eth0"}}
 	b.Configure(discovery)
-	set := b.Build(plain().State, Hints{})
+	set := b.Build(plain().State, Inputs{})
 	if now := set.ByName("fiber"); now == nil || now.Key() != was.Key() || len(set.All()) != 1 {
 		t.Errorf("after the reload: %v", lines(set))
 	}
@@ -132,7 +132,7 @@ func TestNamesAreUnique(t *testing.T) {
 		"spare offline (its interface is another domain's)",
 	}
 	for range 2 {
-		if diff := cmp.Diff(want, lines(b.Build(k.State, Hints{}))); diff != "" {
+		if diff := cmp.Diff(want, lines(b.Build(k.State, Inputs{}))); diff != "" {
 			t.Errorf("domains (-want +got):\n%s", diff)
 		}
 	}

@@ -23,7 +23,10 @@ func unchanged(a, b *Domain) bool {
 type values struct {
 	Name, ID, Interface, Reason string
 	Explicit, P2P               bool
-	Internet, Trusted, Metered  bool
+	Internet, Metered           bool
+	PreferPublic                bool
+	Trust                       Trust
+	Portal                      PortalAPI
 	Slot                        uint16
 	Attached                    uint64
 	Ifindex, MTU, Weight        int
@@ -34,7 +37,7 @@ type values struct {
 func scalars(d *Domain) values {
 	return values{
 		Name: d.Name, ID: d.ID, Interface: d.Interface, Reason: d.Reason, Explicit: d.Explicit, P2P: d.P2P,
-		Internet: d.Internet, Trusted: d.Trusted, Metered: d.Metered, Slot: d.Slot, Attached: d.Attached,
+		Internet: d.Internet, Trust: d.Trust, Metered: d.Metered, PreferPublic: d.PreferPublic, Portal: d.Portal, Slot: d.Slot, Attached: d.Attached,
 		Ifindex: d.Ifindex, MTU: d.MTU, Weight: d.Weight, State: d.State, Connectivity: d.Connectivity,
 	}
 }
@@ -42,7 +45,8 @@ func scalars(d *Domain) values {
 // listsEqual compares the lists other than Addresses.
 func listsEqual(a, b *Domain) bool {
 	return slices.Equal(a.NextHops, b.NextHops) && slices.Equal(a.Routes, b.Routes) && slices.Equal(a.Prefixes, b.Prefixes) &&
-		slices.Equal(a.Resolvers, b.Resolvers) && slices.Equal(a.Zones, b.Zones) && slices.Equal(a.Search, b.Search)
+		slices.Equal(a.Resolvers, b.Resolvers) && slices.Equal(a.Zones, b.Zones) && slices.Equal(a.Search, b.Search) &&
+		slices.Equal(a.Adverts, b.Adverts) && slices.Equal(a.NTP, b.NTP) && slices.Equal(a.PREF64, b.PREF64) && slices.Equal(a.Selection, b.Selection)
 }
 
 // Event is one change between two Sets, in the contract's words.

@@ -27,7 +27,7 @@ func TestDiffNamesEachChangeOnce(t *testing.T) {
 		{"gone", plain().addr(2, "192.0.2.11/24"), []Event{{"pvd.state", "e2", "online -> offline: the interface is gone"}}},
 		{"back", two().addr(2, "192.0.2.11/24"), []Event{{"pvd.state", "e2", "offline -> online: link, address and next hop are there"}}},
 	} {
-		now := b.Build(step.state.State, Hints{})
+		now := b.Build(step.state.State, Inputs{})
 		if diff := cmp.Diff(step.want, Diff(last, now)); diff != "" {
 			t.Errorf("%s: events (-want +got):\n%s", step.what, diff)
 		}
@@ -40,9 +40,9 @@ func TestDiffNamesEachChangeOnce(t *testing.T) {
 
 func TestLifetimesAloneAreNoEvent(t *testing.T) {
 	b, k := NewBuilder(usual()), plain()
-	one := b.Build(k.State, Hints{})
+	one := b.Build(k.State, Inputs{})
 	k.Addresses[1].Valid, k.Addresses[1].Preferred = 2*time.Hour, time.Hour
-	two := b.Build(k.State, Hints{})
+	two := b.Build(k.State, Inputs{})
 	if Equal(one.ByName("eth0"), two.ByName("eth0")) {
 		t.Error("a lifetime is part of what a domain says")
 	}
@@ -64,10 +64,12 @@ func TestEqualSeesEveryField(t *testing.T) {
 			f.SetBool(true)
 		case reflect.Int:
 			f.SetInt(7)
-		case reflect.Uint16, reflect.Uint64:
+		case reflect.Uint8, reflect.Uint16, reflect.Uint64:
 			f.SetUint(7)
 		case reflect.Slice:
 			f.Set(reflect.MakeSlice(f.Type(), 1, 1))
+		case reflect.Struct:
+			f.Field(0).SetString("x")
 		}
 		name := reflect.TypeFor[Domain]().Field(i).Name
 		if !Equal(&a, &a) || Equal(&a, &b) {

@@ -1,11 +1,6 @@
 package pvd
 
-import (
-	"net/netip"
-	"time"
-
-	"mifvif/netwatch"
-)
+import "net/netip"
 
 // State is what a domain can be used for now; the words are those of JSON.
 type State string
@@ -33,60 +28,6 @@ const (
 	Unknown Connectivity = "unknown"
 )
 
-// Origin says who told us about an object (RFC 7556: every item of
-// configuration belongs to the network that sent it).
-type Origin string
-
-// The origins there are.
-const (
-	FromKernel Origin = "kernel"
-	FromConfig Origin = "config"
-	FromRA     Origin = "ra"
-	FromDHCPv4 Origin = "dhcp4"
-	FromDHCPv6 Origin = "dhcp6"
-	FromJSON   Origin = "json"
-	// FromMemory marks a next hop that the kernel forgot when the link went
-	// down and that is used again now that the same link with the same prefix
-	// is back.
-	FromMemory Origin = "memory"
-)
-
-// Address is a source address of a domain.
-type Address struct {
-	Prefix     netip.Prefix // address and on-link prefix length
-	Deprecated bool         // keeps old flows, gets no new ones
-	Temporary  bool         // RFC 8981
-	Valid      time.Duration
-	Preferred  time.Duration
-	Origin     Origin
-}
-
-// NextHop is a default router of a domain for one family.
-type NextHop struct {
-	Addr   netip.Addr // zero on a point-to-point link
-	Is6    bool
-	Metric int // of the kernel route it was seen in; lower is better
-	Origin Origin
-	// Overrides: seen as a pair of half-defaults (0.0.0.0/1 and 128.0.0.0/1),
-	// which VPN clients set so that every default route of the host is overridden.
-	Overrides bool
-	// Path is what was set on that route for connections by it.
-	Path netwatch.PathMetrics
-}
-
-// Route is a destination that is reached inside the domain besides its default.
-type Route struct {
-	Dst    netip.Prefix
-	Via    netip.Addr // zero: on-link
-	Origin Origin
-}
-
-// Resolver is a DNS server of a domain.
-type Resolver struct {
-	Addr   netip.AddrPort
-	Origin Origin
-}
-
 // Domain is one provisioning domain (RFC 7556) with its way out: one
 // consistent set of configuration. A Domain is immutable; a change makes a new
 // one with the same Name and Slot. Compare instances by Key.
@@ -103,17 +44,26 @@ type Domain struct {
 
 	Addresses []Address
 	NextHops  []NextHop
+	Adverts   []Advert
 	Routes    []Route
 	Prefixes  []netip.Prefix // declared as being behind the domain
 	Resolvers []Resolver
-	Zones     []string
-	Search    []string
+	Zones     []Zone
+	Search    []Zone
+	NTP       []TimeServer
+	PREF64    []PREF64
+	Portal    PortalAPI
+	// Selection is the domain's own address selection table, empty for the default
+	// one (RFC 6724 2.1).
+	Selection []PolicyRow
+	// PreferPublic turns rule 7 of RFC 6724 section 5 around.
+	PreferPublic bool
 
 	State        State
 	Connectivity Connectivity
 	Reason       string // why State is what it is, for people
 	Internet     bool   // false: only its zones, prefixes and routes
-	Trusted      bool
+	Trust        Trust
 	Metered      bool
 	Weight       int // of the weighted algorithm, at least 1
 }

@@ -19,12 +19,12 @@ func TestLostDomainsAreForgottenAfterAWhile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := NewBuilder(usual())
-				b.Build(plain().State, Hints{})
+				b.Build(plain().State, Inputs{})
 				if _, ok := b.Deadline(); ok {
 					t.Error("a deadline although nothing is lost")
 				}
 				time.Sleep(time.Hour)
-				was := b.Build(lost.State, Hints{}).ByName("eth0")
+				was := b.Build(lost.State, Inputs{}).ByName("eth0")
 				if was == nil || was.State != Offline {
 					t.Fatalf("right after the loss: %s, want it offline", describe(was))
 				}
@@ -33,14 +33,14 @@ func TestLostDomainsAreForgottenAfterAWhile(t *testing.T) {
 					t.Fatalf("deadline %v %v, want in %v", at, ok, forgetAfter)
 				}
 				time.Sleep(forgetAfter - time.Second)
-				if b.Build(lost.State, Hints{}).ByName("eth0") != was {
+				if b.Build(lost.State, Inputs{}).ByName("eth0") != was {
 					t.Fatal("the lost domain must stay as it is until its time is over")
 				}
 				time.Sleep(time.Second)
-				if got := b.Build(lost.State, Hints{}).All(); len(got) != 0 {
+				if got := b.Build(lost.State, Inputs{}).All(); len(got) != 0 {
 					t.Fatalf("%v, want nothing", lines(NewSet(got)))
 				}
-				if again := b.Build(plain().State, Hints{}).ByName("eth0"); again.Key() == was.Key() || again.Slot == was.Slot {
+				if again := b.Build(plain().State, Inputs{}).ByName("eth0"); again.Key() == was.Key() || again.Slot == was.Slot {
 					t.Errorf("the new domain has the old one's slot %d: slots are used again as late as possible", again.Slot)
 				}
 			})
@@ -53,10 +53,10 @@ func TestDeclaredDomainsAreNeverForgotten(t *testing.T) {
 		discovery := usual()
 		discovery.Declarations = []Declaration{{Name: "fiber", Interface: "eth0"}, {Name: "corp", Interface: "wg0", Prefixes: prefixes(t, "10.0.0.0/8")}}
 		b := NewBuilder(discovery)
-		b.Build(plain().State, Hints{})
+		b.Build(plain().State, Inputs{})
 		for range 3 {
 			time.Sleep(2 * forgetAfter)
-			set := b.Build(new(kernel).State, Hints{})
+			set := b.Build(new(kernel).State, Inputs{})
 			want := []string{"corp offline (the interface is gone)", "fiber offline (the interface is gone)"}
 			if diff := cmp.Diff(want, lines(set)); diff != "" {
 				t.Fatalf("domains (-want +got):\n%s", diff)
@@ -76,11 +76,11 @@ func TestLostDomainsAreBounded(t *testing.T) {
 		b := NewBuilder(usual())
 		for i := range 3 * maxLost {
 			name := fmt.Sprintf("e%d", i)
-			b.Build(new(kernel).link(i+2, name).addr(i+2, "192.0.2.10/24").route(i+2, "default", "192.0.2.1").State, Hints{})
+			b.Build(new(kernel).link(i+2, name).addr(i+2, "192.0.2.10/24").route(i+2, "default", "192.0.2.1").State, Inputs{})
 			time.Sleep(time.Second)
 		}
-		b.Build(new(kernel).State, Hints{})
-		set := b.Build(new(kernel).State, Hints{})
+		b.Build(new(kernel).State, Inputs{})
+		set := b.Build(new(kernel).State, Inputs{})
 		if n := len(set.All()); n != maxLost {
 			t.Fatalf("%d lost domains, want %d", n, maxLost)
 		}
@@ -92,9 +92,9 @@ func TestLostDomainsAreBounded(t *testing.T) {
 
 func TestIgnoredFromNowOnIsForgottenAtOnce(t *testing.T) {
 	b := NewBuilder(usual())
-	b.Build(plain().State, Hints{})
+	b.Build(plain().State, Inputs{})
 	b.Configure(Discovery{Ignore: []string{"eth*"}})
-	if got := b.Build(plain().State, Hints{}).All(); len(got) != 0 {
+	if got := b.Build(plain().State, Inputs{}).All(); len(got) != 0 {
 		t.Errorf("%v, want nothing", lines(NewSet(got)))
 	}
 }

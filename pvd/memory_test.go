@@ -121,7 +121,7 @@ func play(t *testing.T, stages []stage) {
 	b := NewBuilder(usual())
 	var before Key
 	for i, s := range stages {
-		d := b.Build(s.state.State, Hints{}).ByName("e1")
+		d := b.Build(s.state.State, Inputs{}).ByName("e1")
 		if got := describe(d); got != s.want {
 			t.Fatalf("%s: got\n%s\nwant\n%s", s.what, got, s.want)
 		}
@@ -139,10 +139,10 @@ func TestOthersNoticeNothing(t *testing.T) {
 		return plain().link(3, "e2").addr(3, "198.51.100.2/24").route(3, "default", "198.51.100.1")
 	}
 	b := NewBuilder(usual())
-	first := b.Build(both().State, Hints{}).ByName("e2")
+	first := b.Build(both().State, Inputs{}).ByName("e2")
 	eth0 := netwatch.State{Links: both().Links[2:], Addresses: both().Addresses[3:], Routes: both().Routes[3:]}
 	for range 20 {
-		if b.Build(eth0, Hints{}).ByName("e2") != first || b.Build(both().State, Hints{}).ByName("e2") != first {
+		if b.Build(eth0, Inputs{}).ByName("e2") != first || b.Build(both().State, Inputs{}).ByName("e2") != first {
 			t.Fatal("e2 changed although only eth0 came and went")
 		}
 	}

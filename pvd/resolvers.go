@@ -26,7 +26,7 @@ func addResolvers(d *Domain, all []*Domain, hints Hints) {
 		d.Resolvers = append(d.Resolvers, Resolver{Addr: netip.AddrPortFrom(s, dnsPort), Origin: FromKernel})
 	}
 	if len(d.Search) == 0 {
-		d.Search = hints.Search
+		d.Search = zones(hints.Search, FromKernel)
 	}
 }
 

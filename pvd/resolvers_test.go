@@ -28,7 +28,7 @@ func TestResolversGoToTheDomainsTheyCanBeMeantFor(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			server := netip.MustParseAddr(tt.server)
-			set := NewBuilder(usual()).Build(world().State, Hints{Servers: []netip.Addr{server}})
+			set := NewBuilder(usual()).Build(world().State, Inputs{Hints: Hints{Servers: []netip.Addr{server}}})
 			for _, d := range set.All() {
 				got := len(d.Resolvers) == 1 && d.Resolvers[0].Addr == netip.AddrPortFrom(server, 53)
 				if got != tt.want[d.Name] || len(d.Resolvers) > 1 {
@@ -48,11 +48,11 @@ func TestResolversOfTheLinkComeBeforeGeneralOnes(t *testing.T) {
 	k := plain().link(3, "e2").addr(3, "198.51.100.2/24").route(3, "default", "198.51.100.1").link(4, "e3", "down")
 	discovery := usual()
 	discovery.Declarations = []Declaration{{Name: "own", Interface: "e2", Servers: []netip.AddrPort{netip.MustParseAddrPort("198.51.100.7:5353")}}}
-	set := NewBuilder(discovery).Build(k.State, hints)
+	set := NewBuilder(discovery).Build(k.State, Inputs{Hints: hints})
 	if got, want := describe(set.ByName("eth0")), "eth0 online internet 192.0.2.10/24 2001:db8:1::10/64 via 192.0.2.1 via fe80::1 ra dns 192.0.2.53 dns 192.0.2.54"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if got := set.ByName("eth0").Search; len(got) != 1 || got[0] != "example.net" {
+	if got := set.ByName("eth0").Search; len(got) != 1 || got[0].Name != "example.net" {
 		t.Errorf("search list %v", got)
 	}
 	if got := set.ByName("own").Resolvers; len(got) != 1 || got[0].Addr.Port() != 5353 || got[0].Origin != FromConfig {

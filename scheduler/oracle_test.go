@@ -127,7 +127,7 @@ func claimants(domains []*pvd.Domain, dst netip.Addr) []*pvd.Domain {
 			}
 		}
 		for _, r := range d.Routes {
-			if r.Origin == pvd.FromKernel || d.Trusted || !d.Internet && pvd.Private(r.Dst.Addr()) {
+			if r.Origin == pvd.FromKernel || d.Trust == pvd.Trusted || !d.Internet && pvd.Private(r.Dst.Addr()) {
 				claim(d, r.Dst)
 			}
 		}

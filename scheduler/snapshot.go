@@ -200,7 +200,7 @@ func credible(d *pvd.Domain, r pvd.Route) bool {
 	case pvd.FromKernel, pvd.FromConfig:
 		return true
 	}
-	return d.Trusted || !d.Internet && pvd.Private(r.Dst.Addr())
+	return d.Trust == pvd.Trusted || !d.Internet && pvd.Private(r.Dst.Addr())
 }
 
 func (s *snapshot) claim(p netip.Prefix, i int) {

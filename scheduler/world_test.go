@@ -27,7 +27,7 @@ func domain(slot int, name string, words ...string) *pvd.Domain {
 		case "offline":
 			d.State = pvd.Offline
 		case "trusted":
-			d.Trusted = true
+			d.Trust = pvd.Trusted
 		case "weight":
 			d.Weight = number(value)
 		case "metric":

@@ -116,7 +116,7 @@ func (b *bench) state() (st netwatch.State) {
 func (b *bench) apply() {
 	b.t.Helper()
 	st := b.state()
-	b.pvds = b.builder.Build(st, pvd.Hints{})
+	b.pvds = b.builder.Build(st, pvd.Inputs{})
 	must(b.t, b.Host.Do(func() error { return b.set.Apply(b.pvds, st) }))
 }
 

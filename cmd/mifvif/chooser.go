@@ -64,7 +64,7 @@ next:
 func inZone(set *pvd.Set, name string) (domains []*pvd.Domain, zone string) {
 	for _, d := range set.All() {
 		for _, z := range d.Zones {
-			z = strings.ToLower(strings.TrimSuffix(z, ".")) + "."
+			z := z.Name + "."
 			if name != z && !strings.HasSuffix(name, "."+z) || len(z) < len(zone) {
 				continue
 			}

@@ -162,7 +162,7 @@ func (p *publisher) repair() {
 func (p *publisher) publish() {
 	cfg := p.d.config.Load()
 	old := p.d.current.Load()
-	set := p.builder.Build(p.last, p.hints)
+	set := p.builder.Build(p.last, pvd.Inputs{Hints: p.hints})
 	applied := p.d.uplinks.Apply(set, p.last)
 	p.d.current.Store(set)
 	p.d.scheduler.Publish(set, &cfg.Policy)

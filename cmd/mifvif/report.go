@@ -102,8 +102,8 @@ func (d *daemon) domains(flows []control.Flow, objects bool) []control.PvD {
 	for _, p := range d.current.Load().All() {
 		c := control.PvD{
 			Name: p.Name, ID: p.ID, Explicit: p.Explicit, Interface: p.Interface, State: string(p.State),
-			Connectivity: string(p.Connectivity), Weight: p.Weight, Metered: p.Metered, Trusted: p.Trusted, Reason: p.Reason,
-			Sources: []string{}, NextHops: []string{}, DNS: []control.Resolver{}, Zones: list(p.Zones), Prefixes: []string{}, PREF64: []string{},
+			Connectivity: string(p.Connectivity), Weight: p.Weight, Metered: p.Metered, Trusted: p.Trust == pvd.Trusted, Reason: p.Reason,
+			Sources: []string{}, NextHops: []string{}, DNS: []control.Resolver{}, Zones: names(p.Zones), Prefixes: []string{}, PREF64: []string{},
 		}
 		for _, a := range p.Addresses {
 			c.Sources = append(c.Sources, a.Prefix.Addr().String())
@@ -112,7 +112,7 @@ func (d *daemon) domains(flows []control.Flow, objects bool) []control.PvD {
 			c.NextHops = append(c.NextHops, hop(h))
 		}
 		for _, r := range p.Resolvers {
-			c.DNS = append(c.DNS, control.Resolver{Address: r.Addr.String(), Origin: string(r.Origin), Zones: list(p.Zones)})
+			c.DNS = append(c.DNS, control.Resolver{Address: r.Addr.String(), Origin: string(r.Origin), Zones: names(p.Zones)})
 		}
 		for _, x := range p.Prefixes {
 			c.Prefixes = append(c.Prefixes, x.String())
@@ -132,7 +132,13 @@ func (d *daemon) domains(flows []control.Flow, objects bool) []control.PvD {
 	return out
 }
 
-func list(s []string) []string { return append([]string{}, s...) }
+func names(zones []pvd.Zone) []string {
+	out := []string{}
+	for _, z := range zones {
+		out = append(out, z.Name)
+	}
+	return out
+}
 
 // hop writes a next hop; a point-to-point link has none to name.
 func hop(h pvd.NextHop) string {
