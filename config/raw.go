@@ -48,7 +48,12 @@ type rawPvD struct {
 	Weight    *int       `yaml:"weight"`
 	Bandwidth any        `yaml:"bandwidth"`
 	Cap       any        `yaml:"cap"`
-	Check     any        `yaml:"check"`
+	Check     *rawCheck  `yaml:"check"`
+}
+
+type rawCheck struct {
+	Interval string `yaml:"interval"`
+	URL      string `yaml:"url"`
 }
 
 type rawPvDDNS struct {

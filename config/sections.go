@@ -155,13 +155,12 @@ func (r *reader) pvds(cfg *Config, list []rawPvD) {
 func (r *reader) pvd(at string, in rawPvD) pvd.Declaration {
 	r.missing(at+".bandwidth", "bandwidth", in.Bandwidth != nil)
 	r.missing(at+".cap", "cap", in.Cap != nil)
-	r.missing(at+".check", "check", in.Check != nil)
 	d := pvd.Declaration{
 		Name: in.Name, Interface: in.Interface,
 		Addresses: r.addrs(at+".addresses", "addresses", in.Addresses),
 		NextHops:  r.addrs(at+".next_hops", "next_hops", in.NextHops),
 		Prefixes:  r.prefixes(at+".prefixes", "prefixes", in.Prefixes),
-		Internet:  in.Internet, Trusted: in.Trusted, Metered: in.Metered, Weight: 1,
+		Internet:  in.Internet, Trusted: in.Trusted, Metered: in.Metered, Weight: 1, Check: r.check(at+".check", in.Check),
 	}
 	if in.Weight != nil {
 		if d.Weight = *in.Weight; d.Weight < 1 || d.Weight > 1000 {

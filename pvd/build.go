@@ -74,9 +74,14 @@ func (b *Builder) Build(st netwatch.State, in Inputs) *Set {
 	}
 	settled := domains[:0]
 	for _, d := range domains {
-		if d := b.settle(built[d], d); d != nil {
+		if b.settle(built[d], d) {
+			in.judge(d)
 			settled = append(settled, d)
 		}
+	}
+	isolate(settled)
+	for i, d := range settled {
+		settled[i] = b.known[built[d]].note(d)
 	}
 	return NewSet(settled)
 }
@@ -188,15 +193,14 @@ func gone(d *Domain, reason string) *Domain {
 	return d
 }
 
-// settle gives d its slot and attachment and notes it for the next time. It
-// returns nil when no slot is left.
-func (b *Builder) settle(id string, d *Domain) *Domain {
+// settle gives d its slot and attachment; false when no slot is left.
+func (b *Builder) settle(id string, d *Domain) bool {
 	m := b.known[id]
 	if m.last == nil {
 		slot, ok := b.slots.take()
 		if !ok {
 			delete(b.known, id)
-			return nil
+			return false
 		}
 		m.slot, m.lost = slot, time.Now()
 	}
@@ -208,6 +212,11 @@ func (b *Builder) settle(id string, d *Domain) *Domain {
 		m.lost = time.Now()
 	}
 	d.Slot, d.Attached = m.slot, m.attached
+	return true
+}
+
+// note keeps d for the next time, or returns the last one where nothing differs.
+func (m *memory) note(d *Domain) *Domain {
 	if m.last == nil || !Equal(m.last, d) {
 		m.last = d
 	}

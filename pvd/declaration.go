@@ -25,6 +25,7 @@ type Declaration struct {
 	Trusted   *bool
 	Metered   bool
 	Weight    int // 0: 1
+	Check     Check
 }
 
 // ifname returns the interface the declaration is about.
@@ -59,6 +60,7 @@ func (d *Declaration) lay(on *Domain) {
 	for _, s := range d.Servers {
 		on.Resolvers = append(on.Resolvers, Resolver{Addr: s, Origin: FromConfig})
 	}
+	on.Check = d.Check
 	on.Metered, on.Weight = d.Metered, max(d.Weight, 1)
 	if d.Trusted != nil && *d.Trusted {
 		on.Trust = Trusted

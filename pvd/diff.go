@@ -24,7 +24,9 @@ type values struct {
 	Name, ID, Interface, Reason string
 	Explicit, P2P               bool
 	Internet, Metered           bool
-	PreferPublic                bool
+	PreferPublic, Isolated      bool
+	PortalURL                   string
+	Check                       Check
 	Trust                       Trust
 	Portal                      PortalAPI
 	Slot                        uint16
@@ -37,7 +39,8 @@ type values struct {
 func scalars(d *Domain) values {
 	return values{
 		Name: d.Name, ID: d.ID, Interface: d.Interface, Reason: d.Reason, Explicit: d.Explicit, P2P: d.P2P,
-		Internet: d.Internet, Trust: d.Trust, Metered: d.Metered, PreferPublic: d.PreferPublic, Portal: d.Portal, Slot: d.Slot, Attached: d.Attached,
+		Internet: d.Internet, Trust: d.Trust, Metered: d.Metered, PreferPublic: d.PreferPublic, Portal: d.Portal,
+		Isolated: d.Isolated, PortalURL: d.PortalURL, Check: d.Check, Slot: d.Slot, Attached: d.Attached,
 		Ifindex: d.Ifindex, MTU: d.MTU, Weight: d.Weight, State: d.State, Connectivity: d.Connectivity,
 	}
 }

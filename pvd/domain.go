@@ -53,6 +53,8 @@ type Domain struct {
 	NTP       []TimeServer
 	PREF64    []PREF64
 	Portal    PortalAPI
+	PortalURL string // where a person logs in while State is Captive, "" if not known
+	Check     Check
 	// Selection is the domain's own address selection table, empty for the default
 	// one (RFC 6724 2.1).
 	Selection []PolicyRow
@@ -63,9 +65,12 @@ type Domain struct {
 	Connectivity Connectivity
 	Reason       string // why State is what it is, for people
 	Internet     bool   // false: only its zones, prefixes and routes
-	Trust        Trust
-	Metered      bool
-	Weight       int // of the weighted algorithm, at least 1
+	// Isolated: validation found no Internet behind it while another domain has
+	// it, so that it is left to its own zones, prefixes and routes.
+	Isolated bool
+	Trust    Trust
+	Metered  bool
+	Weight   int // of the weighted algorithm, at least 1
 }
 
 // Numbers that every domain's table and mark are derived from (contract: own
@@ -106,6 +111,9 @@ func (d *Domain) Usable(is6 bool) bool {
 
 // takesFlows reports whether a domain in this state gets new general flows.
 func (s State) takesFlows() bool { return s == Online || s == Degraded }
+
+// Leads reports whether destinations that no domain claims may be reached by d.
+func (d *Domain) Leads(is6 bool) bool { return d.Internet && !d.Isolated && d.HasDefault(is6) }
 
 // HasSource reports whether the domain has a preferred source address of the
 // family.

@@ -72,4 +72,9 @@ type Nested struct {
 // configuration. The Builder changes nothing in it.
 type Inputs struct {
 	Hints Hints
+	// Validating: domains are taken for what their Verdicts say, and for
+	// Connecting until there is one. Otherwise each is taken for what it looks
+	// like.
+	Validating bool
+	Verdicts   map[Key]Verdict
 }

@@ -71,7 +71,7 @@ func (s *snapshot) classify(i int, d *pvd.Domain) {
 		if d.Usable(is6) {
 			s.usable[f].add(i)
 		}
-		if d.Internet && d.HasDefault(is6) {
+		if d.Leads(is6) {
 			s.general[f].add(i)
 		}
 		if slices.ContainsFunc(d.NextHops, func(h pvd.NextHop) bool { return h.Is6 == is6 && h.Overrides }) {

@@ -22,6 +22,7 @@ import (
 	"mifvif/stack"
 	"mifvif/tun"
 	"mifvif/uplinks"
+	"mifvif/uplinks/probe"
 )
 
 // daemon is the wiring: every station, made once and joined by plain values.
@@ -41,6 +42,7 @@ type daemon struct {
 	resolver  *dns.Server
 	relay     *relay.Relay
 	host      *host.Pointed
+	validator *probe.Validator
 	publisher *publisher
 	trouble   atomic.Pointer[string] // what could not be put in force, nil when all could
 }
@@ -67,7 +69,8 @@ func newDaemon(path, state string, cfg *config.Config, log *slog.Logger) (*daemo
 		return nil, err
 	}
 	d.publisher = newPublisher(d, cfg)
-	return d, nil
+	d.validator, err = probe.New(probe.Config{Dial: d.uplinks.Dial, Lookup: d.resolver.Lookup, Deliver: d.publisher.verdicts.deliver}, log)
+	return d, err
 }
 
 // makeStations makes what packets pass through.
@@ -132,6 +135,7 @@ func (d *daemon) run(ctx context.Context, ready func(), extra ...func(context.Co
 	defer stop()
 	g, ctx := errgroup.WithContext(stopping)
 	g.Go(func() error { return d.relay.Run(ctx) })
+	g.Go(func() error { return d.validator.Run(ctx) })
 	g.Go(func() error { return d.publisher.run(ctx, ready) })
 	for _, task := range extra {
 		g.Go(func() error { return task(ctx) })

@@ -26,21 +26,23 @@ const unmanageWithin = 10 * time.Second
 // publisher is the slow path: the one goroutine that turns what the kernel, the
 // host's resolver and the configuration say into what the stations read.
 type publisher struct {
-	d       *daemon
-	builder *pvd.Builder
-	states  chan netwatch.State // 1: a newer state replaces an unread one
-	servers chan host.Upstreams // 1: likewise
-	configs chan *config.Config // unbuffered: reload waits until it is in force
-	stopped sync.WaitGroup      // done when nothing is applied any more
-	last    netwatch.State
-	hints   pvd.Hints
-	pulled  bool // mif0 draws
+	d        *daemon
+	builder  *pvd.Builder
+	states   chan netwatch.State // 1: a newer state replaces an unread one
+	servers  chan host.Upstreams // 1: likewise
+	configs  chan *config.Config // unbuffered: reload waits until it is in force
+	verdicts verdicts
+	stopped  sync.WaitGroup // done when nothing is applied any more
+	last     netwatch.State
+	hints    pvd.Hints
+	pulled   bool // mif0 draws
 }
 
 func newPublisher(d *daemon, cfg *config.Config) *publisher {
 	p := &publisher{
 		d: d, builder: pvd.NewBuilder(discovery(cfg)),
-		states: make(chan netwatch.State, 1), servers: make(chan host.Upstreams, 1), configs: make(chan *config.Config),
+		verdicts: newVerdicts(),
+		states:   make(chan netwatch.State, 1), servers: make(chan host.Upstreams, 1), configs: make(chan *config.Config),
 	}
 	p.stopped.Add(1)
 	return p
@@ -67,7 +69,8 @@ func latest[T any](ch chan T, v T) {
 }
 
 // run follows the kernel until ctx ends. ready is called once, after the first
-// state is in force and the host asks our resolver.
+// state is in force, the host asks our resolver and each domain has been
+// validated for the first time.
 func (p *publisher) run(ctx context.Context, ready func()) error {
 	defer p.stopped.Done()
 	var watching sync.WaitGroup
@@ -81,6 +84,7 @@ func (p *publisher) run(ctx context.Context, ready func()) error {
 	p.setHints(host.Discover(ctx, p.hostConfig(), p.d.log))
 	tick := time.NewTicker(repairEvery)
 	defer tick.Stop()
+	told := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -95,7 +99,6 @@ func (p *publisher) run(ctx context.Context, ready func()) error {
 				if err := p.point(ctx, &watching); err != nil {
 					return err
 				}
-				ready()
 			}
 		case u := <-p.servers:
 			p.setHints(u)
@@ -104,8 +107,14 @@ func (p *publisher) run(ctx context.Context, ready func()) error {
 			p.d.config.Store(c)
 			p.builder.Configure(discovery(c))
 			p.publish()
+		case <-p.verdicts.news:
+			p.publish()
 		case <-tick.C:
 			p.repair()
+		}
+		if !told && p.pulled && !p.validating() {
+			told = true
+			ready()
 		}
 	}
 }
@@ -162,7 +171,7 @@ func (p *publisher) repair() {
 func (p *publisher) publish() {
 	cfg := p.d.config.Load()
 	old := p.d.current.Load()
-	set := p.builder.Build(p.last, pvd.Inputs{Hints: p.hints})
+	set := p.builder.Build(p.last, pvd.Inputs{Hints: p.hints, Validating: true, Verdicts: p.verdicts.all()})
 	applied := p.d.uplinks.Apply(set, p.last)
 	p.d.current.Store(set)
 	p.d.scheduler.Publish(set, &cfg.Policy)
@@ -172,6 +181,8 @@ func (p *publisher) publish() {
 		applied = errors.Join(applied, p.drawing(set, cfg).Apply(p.last))
 	}
 	p.note(applied)
+	p.d.validator.Watch(set)
+	p.verdicts.forget(set)
 	p.d.relay.Retire(func(k pvd.Key) bool {
 		d := set.ByKey(k)
 		return d != nil && d.Alive()
