@@ -1,9 +1,15 @@
 package lab
 
 // Attach gives the host what a DHCP client and router discovery would on a
-// network's link: addresses and routes. What is there already stays.
+// network's link: addresses and routes. Where the router advertises it starts to
+// do so, and the host's kernel does the rest. What is there already stays.
 func (c *Common) Attach(network string) error {
 	n := c.Network(network)
+	if n.Advert != nil && c.Advertisers[network] == nil {
+		if err := c.advertise(n); err != nil {
+			return err
+		}
+	}
 	if err := c.Host.AddAddress(n.Link, n.hostAddresses()...); err != nil {
 		return err
 	}
@@ -11,7 +17,7 @@ func (c *Common) Attach(network string) error {
 }
 
 // Detach takes the host's addresses on a network's link away; the kernel drops
-// their routes with them.
+// their routes with them. What a router advertised is the router's to withdraw.
 func (c *Common) Detach(network string) error {
 	n := c.Network(network)
 	if err := c.Host.DeleteRoute(n.HostRoutes()...); err != nil {

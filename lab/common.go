@@ -51,6 +51,10 @@ type Common struct {
 	Resolvers map[string]*serve.DNS
 	Web       *serve.HTTP // on Public4 and Public6, port 80
 
+	// Advertisers are the voices of the routers that advertise, by network, from
+	// when the host is attached.
+	Advertisers map[string]*Advertiser
+
 	wires map[string]*Wire // by network
 }
 
@@ -58,7 +62,7 @@ type Common struct {
 func NewCommon(layout Layout, log *slog.Logger) (*Common, error) {
 	c := &Common{
 		World: New(log), Layout: layout,
-		Resolvers: make(map[string]*serve.DNS), wires: make(map[string]*Wire),
+		Resolvers: make(map[string]*serve.DNS), Advertisers: make(map[string]*Advertiser), wires: make(map[string]*Wire),
 	}
 	if err := c.build(); err != nil {
 		c.Close()
@@ -142,6 +146,9 @@ func (c *Common) buildNetwork(n Network) error {
 
 func (c *Common) joinHost(n Network, router *Node) error {
 	host, lan := End{c.Host, n.Link}, End{router, "lan"}
+	if n.Switch != "" {
+		return c.joinSwitch(n.Switch, host, lan)
+	}
 	if n.Impairment == nil {
 		return c.Veth(host, lan, 0)
 	}

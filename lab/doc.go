@@ -14,6 +14,7 @@
 //
 // In reading order: world.go, node.go and thread.go; link.go, route.go, wire.go
 // and filter.go lay the ground; common.go is the laboratory of RFC 6418's
-// problems (two access networks, a tunnel, the Internet); daemon.go runs the
+// problems (two access networks, a tunnel, the Internet); shared.go and
+// advertiser.go add routers that share a link and advertise; daemon.go runs the
 // binary under test; capture.go and snapshot.go look.
 package lab

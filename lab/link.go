@@ -89,6 +89,15 @@ func (n *Node) LinkIndex(link string) (index int, err error) {
 	return index, err
 }
 
+// MAC returns a link's hardware address.
+func (n *Node) MAC(link string) (mac [6]byte, err error) {
+	err = n.onLink(link, "find", func(l netlink.Link) error {
+		copy(mac[:], l.Attrs().HardwareAddr)
+		return nil
+	})
+	return mac, err
+}
+
 // TxPackets returns how many packets a link has sent, 0 if it is not there.
 func (n *Node) TxPackets(link string) (sent uint64) {
 	_ = n.onLink(link, "count", func(l netlink.Link) error {

@@ -3,6 +3,9 @@ package lab
 import (
 	"fmt"
 	"net/netip"
+	"time"
+
+	"mifvif/lab/nd"
 )
 
 // A Network is one access network of the common laboratory: a router with its
@@ -25,6 +28,12 @@ type Network struct {
 	Impairment *WireConfig
 	// Detached leaves the host without addresses and routes until Attach.
 	Detached bool
+	// Switch names the bridge that joins the host's link with the routers of
+	// several networks; "" is a link of the network's own.
+	Switch string
+	// Advert makes the router advertise: the host gets its IPv6 configuration by
+	// the kernel's own router discovery. nil: it gets it by hand.
+	Advert func(Network) nd.RA
 }
 
 // behind is what lies behind a network without Internet.
@@ -49,7 +58,7 @@ func (n Network) Gateway6() netip.Addr {
 // Host4 is the host's IPv4 address, 10.N.0.2.
 func (n Network) Host4() netip.Addr { return n.addr4(2) }
 
-// Host6 is the host's IPv6 address, 2001:db8:N::2.
+// Host6 is the host's IPv6 address, 2001:db8:N::2, unless the router advertises.
 func (n Network) Host6() netip.Addr { return n.addr6(2) }
 
 // Resolver4 is the network's resolver, 10.N.0.53, served by the router.
@@ -57,6 +66,9 @@ func (n Network) Resolver4() netip.Addr { return n.addr4(53) }
 
 // Resolver6 is 2001:db8:N::53.
 func (n Network) Resolver6() netip.Addr { return n.addr6(53) }
+
+// Link6 is the prefix of the link to the host, 2001:db8:N::/64.
+func (n Network) Link6() netip.Prefix { return netip.PrefixFrom(n.addr6(0), 64).Masked() }
 
 // Own4 is what the network owns, 10.N.0.0/16.
 func (n Network) Own4() netip.Prefix { return netip.PrefixFrom(n.addr4(0), 16).Masked() }
@@ -82,20 +94,34 @@ func (n Network) metric() int {
 	return 100 * n.Number
 }
 
-// hostAddresses are the host's addresses on the link.
+// PlainAdvert is what an ordinary router of the network advertises: itself as
+// default router, the link's prefix and the network's resolver, for half an hour.
+func (n Network) PlainAdvert() nd.RA {
+	const lifetime = 30 * time.Minute
+	return nd.RA{HopLimit: 64, Lifetime: lifetime}.With(
+		nd.Prefix(n.Link6(), lifetime, lifetime, nd.OnLink|nd.Auto),
+		nd.Resolvers(lifetime, n.Resolver6()))
+}
+
+// configured6 reports whether the host's IPv6 addresses and routes are given to
+// it by hand.
+func (n Network) configured6() bool { return !n.NoIPv6 && n.Advert == nil }
+
+// hostAddresses are the host's addresses on the link as far as they are given to
+// it by hand.
 func (n Network) hostAddresses() []netip.Prefix {
 	var all []netip.Prefix
 	if !n.NoIPv4 {
 		all = append(all, netip.PrefixFrom(n.Host4(), 24))
 	}
-	if !n.NoIPv6 {
+	if n.configured6() {
 		all = append(all, netip.PrefixFrom(n.Host6(), 64))
 	}
 	return all
 }
 
 // HostRoutes are the routes that a DHCP client and the kernel's router
-// discovery would give the host.
+// discovery would give the host, without those of a router that advertises.
 func (n Network) HostRoutes() []Route {
 	const byRA, byDHCP = 9, 16 // RTPROT_RA, RTPROT_DHCP
 	to4, to6 := netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")
@@ -106,7 +132,7 @@ func (n Network) HostRoutes() []Route {
 	if !n.NoIPv4 {
 		all = append(all, Route{To: to4, Via: n.Gateway4(), Dev: n.Link, Metric: n.metric(), Protocol: byDHCP})
 	}
-	if !n.NoIPv6 {
+	if n.configured6() {
 		all = append(all, Route{To: to6, Via: n.Gateway6(), Dev: n.Link, Metric: n.metric(), Protocol: byRA})
 	}
 	if n.pointToPoint() {
