@@ -49,6 +49,18 @@ type Flow struct {
 	Ingress string
 	// Name is the name whose answer gave Dst, "" if none is known.
 	Name string
+	// Owner is who has the socket of a local flow.
+	Owner Owner
+}
+
+// Owner is whose a flow of this host is. The zero Owner means that nobody has
+// asked, or that nobody is known.
+type Owner struct {
+	Known   bool // UID is set
+	UID     uint32
+	PID     int    // 0: not known
+	Process string // name as in /proc/PID/comm
+	Cgroup  string // path in the unified hierarchy, "" if not known
 }
 
 // Valid reports whether both ends are set and of one family.

@@ -27,7 +27,8 @@ type Conflict struct{ Winner, Loser, Reason string }
 // Explain makes the decision for f as Pick would, without noting it, and returns
 // all that was weighed. It allocates.
 func (s *Scheduler) Explain(f flow.Flow) Explanation {
-	p := pick{Scheduler: s, snap: s.snapshot.Load(), flow: newSubject(f), trace: new(trace)}
+	snap := s.snapshot.Load()
+	p := pick{Scheduler: s, snap: snap, flow: s.about(f, snap), trace: new(trace)}
 	p.decide()
 	out := p.trace.out
 	var named []Verdict

@@ -14,14 +14,19 @@ import (
 type subject struct {
 	flow.Flow
 	src, dst netip.Addr
-	family   int // 0 for IPv4, 1 for IPv6
+	family   int        // 0 for IPv4, 1 for IPv6
+	proto    flow.Proto // ICMP for both families
+	minute   int        // of the week, -1 where no rule asks for it
 }
 
 // newSubject restates f. It does not allocate unless the name has capitals.
 func newSubject(f flow.Flow) subject {
 	s := subject{Flow: f, src: f.Src.Addr().Unmap(), dst: f.Dst.Addr().Unmap()}
 	s.Name = strings.ToLower(strings.TrimSuffix(f.Name, "."))
-	s.family = family(s.dst.Is6())
+	s.family, s.proto, s.minute = family(s.dst.Is6()), f.Proto, -1
+	if f.Proto == flow.ICMPv6 {
+		s.proto = flow.ICMP
+	}
 	return s
 }
 
@@ -33,9 +38,45 @@ func family(is6 bool) int {
 }
 
 // matches reports whether the rule is about f.
-func (m *Match) matches(f *subject) bool {
-	return m.proto(f.Proto) && m.port(f.Dst.Port()) && in(m.DSCP, f.DSCP) && in(m.Ingress, f.Ingress) &&
-		contain(m.Dst, f.dst) && contain(m.Src, f.src) && m.name(f.Name)
+func (m *Match) matches(f *subject) bool { return m.concerns(f) && m.owned(f) }
+
+// concerns reports whether the rule is about f, whoever has its socket.
+func (m *Match) concerns(f *subject) bool {
+	return in(m.Protos, f.proto) && m.port(f.Dst.Port()) && in(m.DSCP, f.DSCP) && in(m.Ingress, f.Ingress) &&
+		contain(m.Dst, f.dst) && contain(m.Src, f.src) && m.name(f.Name) && m.now(f.minute)
+}
+
+// owned reports whether f is of the users, processes and groups of the rule.
+func (m *Match) owned(f *subject) bool {
+	o := &f.Owner
+	return (len(m.Users) == 0 || o.Known && slices.Contains(m.Users, o.UID)) &&
+		in(m.Processes, o.Process) && m.cgroup(o.Cgroup)
+}
+
+// cgroup reports whether a group is one of the rule's, or lies in one.
+func (m *Match) cgroup(group string) bool {
+	if len(m.Cgroups) == 0 {
+		return true
+	}
+	for _, c := range m.Cgroups {
+		if rest, ok := strings.CutPrefix(group, c); ok && (rest == "" || rest[0] == '/') {
+			return true
+		}
+	}
+	return false
+}
+
+// now reports whether the rule holds at a minute of the week.
+func (m *Match) now(minute int) bool {
+	if len(m.When) == 0 {
+		return true
+	}
+	for _, w := range m.When {
+		if w.contains(minute) {
+			return true
+		}
+	}
+	return false
 }
 
 // in reports whether v is in the list, or there is none.
@@ -66,13 +107,6 @@ func (m *Match) port(port uint16) bool {
 	return false
 }
 
-func (m *Match) proto(p flow.Proto) bool {
-	if p == flow.ICMPv6 {
-		p = flow.ICMP
-	}
-	return in(m.Protos, p)
-}
-
 func (m *Match) name(name string) bool {
 	if len(m.Names) == 0 {
 		return true
@@ -99,6 +133,10 @@ func (m Match) canonical() Match {
 		if p == flow.ICMPv6 {
 			m.Protos[i] = flow.ICMP
 		}
+	}
+	m.Cgroups = slices.Clone(m.Cgroups)
+	for i, c := range m.Cgroups {
+		m.Cgroups[i] = "/" + strings.Trim(c, "/")
 	}
 	return m
 }

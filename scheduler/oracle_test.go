@@ -149,7 +149,7 @@ func namedByRule(policy *Policy, f flow.Flow) bool {
 	about := newSubject(f)
 	for _, r := range policy.Rules {
 		family := slices.ContainsFunc(r.Match.Dst, func(p netip.Prefix) bool { return p.Bits() == 0 && p.Addr().Is6() == f.Is6() })
-		if r.Match.matches(&about) && (len(r.Match.Ports) > 0 || len(r.Match.Names) > 0 || len(r.Match.Dst) > 0 && !family) {
+		if r.Match.concerns(&about) && (len(r.Match.Ports) > 0 || len(r.Match.Names) > 0 || len(r.Match.Dst) > 0 && !family) {
 			return true
 		}
 	}

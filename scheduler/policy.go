@@ -71,6 +71,40 @@ type Match struct {
 	// elsewhere any characters. Flows whose name is not known do not match.
 	Names   []string
 	Ingress []string // LAN interfaces; a flow of the host itself does not match
+
+	// Whose socket the flow is. Flows from a LAN, and those whose owner is not
+	// known, do not match.
+	Users     []uint32
+	Processes []string // names as in /proc/PID/comm
+	Cgroups   []string // paths; everything below a group is in it
+
+	When []Window // of local time
+}
+
+// Window is a part of each week: from First to Last, in minutes of the day, on
+// some days; what goes beyond midnight belongs to the day it began on.
+type Window struct {
+	Days        [7]bool // by time.Weekday
+	First, Last int     // Last is no part of it; not after First: it ends on the next day
+}
+
+const day = 24 * 60
+
+// minuteOfWeek is what Windows are compared with.
+func minuteOfWeek(t time.Time) int {
+	return int(t.Weekday())*day + t.Hour()*60 + t.Minute()
+}
+
+// contains reports whether a minute of the week lies in the window.
+func (w *Window) contains(minute int) bool {
+	if minute < 0 {
+		return false
+	}
+	today, at := minute/day, minute%day
+	if w.First < w.Last {
+		return w.Days[today] && w.First <= at && at < w.Last
+	}
+	return w.Days[today] && at >= w.First || w.Days[(today+6)%7] && at < w.Last
 }
 
 // Rule is one rule of one actor. Inside an actor the first rule that matches

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"mifvif/flow"
 	"mifvif/pvd"
@@ -29,6 +30,7 @@ type Config struct {
 type Scheduler struct {
 	source   SourceFunc
 	app      func(netip.Addr) netip.Addr
+	now      func() time.Time
 	snapshot atomic.Pointer[snapshot]
 	sticky   *sticky
 	sites    sites
@@ -36,7 +38,7 @@ type Scheduler struct {
 
 // New returns a Scheduler without domains: it refuses everything until Publish.
 func New(cfg Config) *Scheduler {
-	s := &Scheduler{source: cfg.Source, app: cfg.App, sticky: newSticky()}
+	s := &Scheduler{source: cfg.Source, app: cfg.App, now: time.Now, sticky: newSticky()}
 	if s.app == nil {
 		s.app = func(a netip.Addr) netip.Addr { return a }
 	}
@@ -47,7 +49,16 @@ func New(cfg Config) *Scheduler {
 // Publish replaces domains and policy at once; decisions made before stay as
 // they are. The caller changes neither any more.
 func (s *Scheduler) Publish(set *pvd.Set, policy *Policy) {
-	s.snapshot.Store(newSnapshot(set, policy))
+	s.snapshot.Store(newSnapshot(set, policy, s.snapshot.Load()))
+}
+
+// about restates f for one snapshot.
+func (s *Scheduler) about(f flow.Flow, snap *snapshot) subject {
+	about := newSubject(f)
+	if snap.needs.time {
+		about.minute = minuteOfWeek(s.now())
+	}
+	return about
 }
 
 // Pick returns the candidates for f, best first, and the reason. It reads one
@@ -58,7 +69,8 @@ func (s *Scheduler) Publish(set *pvd.Set, policy *Policy) {
 // A destination of zeros stands for one that is not known yet, as in the
 // question about a name: it is nobody's and public. f.Name is in lower case.
 func (s *Scheduler) Pick(f flow.Flow) Decision {
-	p := pick{Scheduler: s, snap: s.snapshot.Load(), flow: newSubject(f)}
+	snap := s.snapshot.Load()
+	p := pick{Scheduler: s, snap: snap, flow: s.about(f, snap)}
 	p.decide()
 	return p.dec
 }
@@ -66,12 +78,17 @@ func (s *Scheduler) Pick(f flow.Flow) Decision {
 // Named reports whether the destination of f has a decision of its own, which is
 // not the one of the whole app socket: a domain claims it, a rule names it by
 // prefix, port or name, or it is private and cannot go where public ones go.
-// f.Name must be what Pick is given; rules by name do not match without. It does
-// not allocate and is cheap enough to be asked for every packet.
+// f.Name must be what Pick is given; rules by name do not match without. Whose
+// socket it is does not matter, so that the answer is the same before anybody
+// has asked. It does not allocate and is cheap enough to be asked for every packet.
 func (s *Scheduler) Named(f flow.Flow) bool {
-	about := newSubject(f)
-	return s.snapshot.Load().named(&about)
+	snap := s.snapshot.Load()
+	about := s.about(f, snap)
+	return snap.named(&about)
 }
+
+// Needs returns what the rules in force have to be told of a flow.
+func (s *Scheduler) Needs() Needs { return s.snapshot.Load().needs }
 
 // Pending returns the names of domains that rules mention and that are not
 // there, each once, in the order of the rules: a warning, not an error.

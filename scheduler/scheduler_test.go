@@ -13,13 +13,13 @@ import (
 )
 
 // busy is a house with claims and rules of every kind.
-func busy(rules, domains int) *Scheduler {
+func busy(rules, domains int) *Scheduler { return busyWith(kinds()["prefixes"], rules, domains) }
+
+// busyWith is a house with many rules of one kind.
+func busyWith(match func(i int) Match, rules, domains int) *Scheduler {
 	p := &Policy{}
 	for i := range rules {
-		p.Rules = append(p.Rules, Rule{
-			Name: fmt.Sprint("rule ", i), Actor: Admin, Prefer: []string{"d1", "d0"},
-			Match: Match{Dst: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{100, byte(i >> 8), byte(i), 0}), 24)}},
-		})
+		p.Rules = append(p.Rules, Rule{Name: fmt.Sprint("rule ", i), Actor: Admin, Prefer: []string{"d1", "d0"}, Match: match(i)})
 	}
 	p.Rules = append(p.Rules, Rule{Name: "voice", Actor: Admin, Match: Match{Protos: []flow.Proto{flow.UDP}, DSCP: []uint8{46}, Names: []string{"*.voice.example.com"}}, Prefer: []string{"d0"}})
 	var list []*pvd.Domain
@@ -44,7 +44,7 @@ func firstAddress(d *pvd.Domain, dst netip.Addr) (netip.Addr, bool) {
 
 func TestPickDoesNotAllocate(t *testing.T) {
 	for _, size := range [][2]int{{0, 1}, {1, 2}, {100, 8}, {100, 64}} {
-		s := busy(size[0], size[1])
+		s := busyWith(kinds()["mixed"], size[0], size[1])
 		flows := []flow.Flow{
 			to("192.0.2.80:443", ""), to("[2001:db8:99::80]:443", "www.example.com"), to("10.200.9.9:22", ""), to("10.77.0.1:53", ""),
 			to("100.0.5.1:443", "x.voice.example.com"), to("192.0.2.80:443", "a.b.example.co.uk."),
@@ -62,18 +62,6 @@ func TestPickDoesNotAllocate(t *testing.T) {
 		if n := testing.AllocsPerRun(2000, func() { s.Named(flows[i%len(flows)]); i++ }); n != 0 {
 			t.Errorf("%d rules, %d domains: Named allocates %v times", size[0], size[1], n)
 		}
-	}
-}
-
-func BenchmarkPick(b *testing.B) {
-	for _, size := range [][2]int{{1, 1}, {1, 2}, {100, 2}, {10_000, 2}, {1, 8}, {1, 64}} {
-		b.Run(fmt.Sprintf("rules=%d/domains=%d", size[0], size[1]), func(b *testing.B) {
-			s, f := busy(size[0], size[1]), to("192.0.2.80:443", "www.example.com")
-			b.ReportAllocs()
-			for b.Loop() {
-				_ = s.Pick(f)
-			}
-		})
 	}
 }
 

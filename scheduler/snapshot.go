@@ -26,26 +26,30 @@ type snapshot struct {
 
 	claims *bart.Table[*members] // who holds a destination to be its own
 	rules  [actors][]rule
-	naming naming
+	*compiled
 	absent []string
 }
 
-// rule is a Rule with the names of domains turned into places. It is where an
-// index over matches goes.
+// rule is a Rule with the names of domains turned into places.
 type rule struct {
 	*Rule
-	match   Match
 	require members // of the domains that are there
 	forbid  members
 	prefer  []int // -1 for a domain that is not there
 	order   []int // of require, which the priority algorithm follows
 }
 
-// newSnapshot compiles set and policy; both must not change any more.
-func newSnapshot(set *pvd.Set, policy *Policy) *snapshot {
+// newSnapshot compiles set and policy; both must not change any more. The index
+// over rules is taken from the last snapshot where the policy is still the same.
+func newSnapshot(set *pvd.Set, policy *Policy, last *snapshot) *snapshot {
 	all := set.All()
 	s := &snapshot{
 		domains: all[:min(len(all), pvd.MaxDomains)], policy: policy, claims: new(bart.Table[*members]),
+	}
+	if last != nil && last.policy == policy {
+		s.compiled = last.compiled
+	} else {
+		s.compiled = compile(policy)
 	}
 	places := make(map[string]int, len(s.domains))
 	for i, d := range s.domains {
@@ -60,7 +64,7 @@ func newSnapshot(set *pvd.Set, policy *Policy) *snapshot {
 		s.insideMatters[f] = !reach.empty()
 	}
 	s.order = placesOf(policy.Order, places)
-	s.compile(places)
+	s.place(places)
 	return s
 }
 
@@ -83,18 +87,22 @@ func (s *snapshot) classify(i int, d *pvd.Domain) {
 	}
 }
 
-// compile sorts the rules by actor and notes which domains they miss.
-func (s *snapshot) compile(places map[string]int) {
+// place turns the names of domains in rules into places and notes which domains
+// they miss.
+func (s *snapshot) place(places map[string]int) {
+	missed := make(map[string]bool)
 	for i := range s.policy.Rules {
 		r := &s.policy.Rules[i]
-		c := rule{Rule: r, match: r.Match.canonical(), prefer: placesOf(r.Prefer, places), order: placesOf(r.Require, places)}
+		c := rule{Rule: r, prefer: placesOf(r.Prefer, places), order: placesOf(r.Require, places)}
 		c.require, c.forbid = membersOf(r.Require, places), membersOf(r.Forbid, places)
 		actor := min(r.Actor, Default)
 		s.rules[actor] = append(s.rules[actor], c)
-		s.naming.add(&c.match)
-		for _, name := range slices.Concat(r.Require, r.Prefer, r.Forbid) {
-			if _, ok := places[name]; !ok && !slices.Contains(s.absent, name) {
-				s.absent = append(s.absent, name)
+		for _, names := range [][]string{r.Require, r.Prefer, r.Forbid} {
+			for _, name := range names {
+				if _, ok := places[name]; !ok && !missed[name] {
+					missed[name] = true
+					s.absent = append(s.absent, name)
+				}
 			}
 		}
 	}
@@ -102,10 +110,8 @@ func (s *snapshot) compile(places map[string]int) {
 
 // speaks returns the first rule of an actor that is about f, or nil.
 func (s *snapshot) speaks(actor Actor, f *subject) *rule {
-	for i := range s.rules[actor] {
-		if r := &s.rules[actor][i]; r.match.matches(f) {
-			return r
-		}
+	if i := s.actors[actor].first(f); i >= 0 {
+		return &s.rules[actor][i]
 	}
 	return nil
 }
@@ -114,7 +120,7 @@ func (s *snapshot) speaks(actor Actor, f *subject) *rule {
 // those of the whole app socket: a domain claims it, a rule names it, or it is
 // private and cannot go where public destinations go.
 func (s *snapshot) named(f *subject) bool {
-	return s.insideMatters[f.family] && pvd.Private(f.dst) || s.claims.Contains(f.dst) || s.naming.names(f)
+	return s.insideMatters[f.family] && pvd.Private(f.dst) || s.claims.Contains(f.dst) || s.naming.first(f) >= 0
 }
 
 func placesOf(names []string, places map[string]int) []int {
@@ -137,38 +143,6 @@ func membersOf(names []string, places map[string]int) members {
 		}
 	}
 	return m
-}
-
-// naming finds out whether a rule tells the destination of a flow apart.
-type naming struct {
-	prefixes bart.Lite
-	narrow   []*Match // limited to prefixes
-	wide     []*Match // limited by port or name only
-}
-
-func (n *naming) add(m *Match) {
-	switch {
-	case m.narrow(0) || m.narrow(1):
-		for _, p := range m.Dst {
-			n.prefixes.Insert(p.Masked())
-		}
-		n.narrow = append(n.narrow, m)
-	case m.wide():
-		n.wide = append(n.wide, m)
-	}
-}
-
-func (n *naming) names(f *subject) bool {
-	return anyTells(n.wide, f) || len(n.narrow) > 0 && n.prefixes.Contains(f.dst) && anyTells(n.narrow, f)
-}
-
-func anyTells(list []*Match, f *subject) bool {
-	for _, m := range list {
-		if m.tellsApart(f.family) && m.matches(f) {
-			return true
-		}
-	}
-	return false
 }
 
 // claimFor notes what d holds to be its own: what the configuration declares to

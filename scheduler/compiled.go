@@ -1,0 +1,39 @@
+package scheduler
+
+// compiled is what of a policy does not depend on the domains there are.
+type compiled struct {
+	actors [actors]*index // places as in snapshot.rules
+	naming *index         // over what tells destinations apart, of any actor
+	needs  Needs
+}
+
+// Needs says what a policy has to know of a flow besides its packet, so that
+// nobody looks for what no rule asks.
+type Needs struct {
+	Name  bool // Flow.Name, for Named
+	Owner bool // Flow.Owner
+	time  bool
+}
+
+// compile makes the indexes over the rules of a policy.
+func compile(policy *Policy) *compiled {
+	c := new(compiled)
+	var by [actors][]*Match
+	var naming []*Match
+	for i := range policy.Rules {
+		r := &policy.Rules[i]
+		m := r.Match.canonical()
+		by[min(r.Actor, Default)] = append(by[min(r.Actor, Default)], &m)
+		if m.tellsApart(0) || m.tellsApart(1) {
+			naming = append(naming, &m)
+		}
+		c.needs.Name = c.needs.Name || len(m.Names) > 0
+		c.needs.Owner = c.needs.Owner || len(m.Users)+len(m.Processes)+len(m.Cgroups) > 0
+		c.needs.time = c.needs.time || len(m.When) > 0
+	}
+	for actor := range by {
+		c.actors[actor] = newIndex(by[actor], false)
+	}
+	c.naming = newIndex(naming, true)
+	return c
+}
