@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 )
@@ -97,6 +98,9 @@ func (c *Client) ask(ctx context.Context, method, path string, question, answer 
 		if err := json.NewDecoder(io.LimitReader(resp.Body, maxBody)).Decode(&f); err != nil || f.Error == "" {
 			return fmt.Errorf("the daemon answered %s", resp.Status)
 		}
+		if resp.StatusCode == http.StatusBadRequest {
+			return Mistake{errors.New(f.Error)}
+		}
 		return errors.New(f.Error)
 	}
 	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
@@ -107,6 +111,10 @@ func (c *Client) ask(ctx context.Context, method, path string, question, answer 
 
 // unreachable tells "nobody there" from "you may not".
 func unreachable(err error) error {
+	var asked *url.Error // says how we asked, which nobody wants to know
+	if errors.As(err, &asked) {
+		err = asked.Err
+	}
 	if errors.Is(err, os.ErrPermission) {
 		return fmt.Errorf("no permission for the control socket (run as root, or join control.group): %w", err)
 	}

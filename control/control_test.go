@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -22,7 +23,7 @@ func handlers() Handlers {
 		Flows:  func() []Flow { return []Flow{{ID: "t1"}} },
 		Explain: func(q Question) (Explanation, error) {
 			if q.Target == "bad" {
-				return Explanation{}, errors.New("that is no target (an address is)")
+				return Explanation{}, Mistake{errors.New("that is no target (an address is)")}
 			}
 			return Explanation{Decision: &Decision{PvD: "fiber"}}, nil
 		},
@@ -62,10 +63,11 @@ func TestClientGetsDocumentsAndErrorsAsTheyAre(t *testing.T) {
 	if e, err := c.Explain(ctx, Question{Target: "192.0.2.1"}); err != nil || e.Decision.PvD != "fiber" {
 		t.Errorf("explain: %+v, %v", e, err)
 	}
-	if _, err := c.Explain(ctx, Question{Target: "bad"}); err == nil || err.Error() != "that is no target (an address is)" {
+	_, err := c.Explain(ctx, Question{Target: "bad"})
+	if err == nil || err.Error() != "that is no target (an address is)" || !errors.As(err, new(Mistake)) {
 		t.Errorf("an error arrives as %v", err)
 	}
-	if err := c.Reload(ctx); err == nil || err.Error() != "f.yaml:1:1: wrong" {
+	if err := c.Reload(ctx); err == nil || err.Error() != "f.yaml:1:1: wrong" || errors.As(err, new(Mistake)) {
 		t.Errorf("reload: %v", err)
 	}
 }
@@ -109,6 +111,47 @@ func TestTwoDaemonsShareADirectory(t *testing.T) {
 		t.Errorf("the first daemon no longer answers: %v", err)
 	}
 	stopFirst()
+}
+
+func TestOnlyASocketIsReplaced(t *testing.T) {
+	dir := t.TempDir()
+	file, empty := filepath.Join(dir, "file"), filepath.Join(dir, "empty")
+	if err := errors.Join(os.WriteFile(file, []byte("precious"), 0o600), os.Mkdir(empty, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{file, empty} {
+		if _, err := Listen(path, "", handlers(), slog.New(slog.DiscardHandler)); err == nil {
+			t.Errorf("a socket was opened over %s", path)
+		}
+		if _, err := os.Lstat(path); err != nil {
+			t.Errorf("what was there is gone: %v", err)
+		}
+	}
+}
+
+func TestFloodIsTurnedAwayAndForgotten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "control.sock")
+	_, stop := serve(t, path)
+	defer stop()
+	var open []net.Conn
+	for range 4 * maxConns {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = c.Write([]byte("POST /v1/explain HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n{{{"))
+		open = append(open, c)
+	}
+	for _, c := range open {
+		c.Close()
+	}
+	for range 100 {
+		if _, err := Dial(path, true).Status(t.Context()); err == nil {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Error("after the flood nobody is answered")
 }
 
 func TestSocketIsForRootAndGroupOnly(t *testing.T) {

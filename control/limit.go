@@ -17,16 +17,17 @@ func limit(l net.Listener, n int) net.Listener {
 
 // Accept implements net.Listener; a connection without a place is closed.
 func (l *limited) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case l.places <- struct{}{}:
-		return &placed{Conn: c, leave: sync.OnceFunc(func() { <-l.places })}, nil
-	default:
-		c.Close()
-		return l.Accept()
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case l.places <- struct{}{}:
+			return &placed{Conn: c, leave: sync.OnceFunc(func() { <-l.places })}, nil
+		default:
+			c.Close()
+		}
 	}
 }
 

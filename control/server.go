@@ -27,6 +27,16 @@ const (
 // cookieHeader tells clients which network namespace a daemon is of.
 const cookieHeader = "Mifvif-Netns"
 
+// Mistake is an error in what a person asked for or wrote into a file, not in
+// doing it. A handler returns one, and the client gets one again.
+type Mistake struct{ Err error }
+
+// Error implements error.
+func (m Mistake) Error() string { return m.Err.Error() }
+
+// Unwrap gives errors.Is and errors.As the error itself.
+func (m Mistake) Unwrap() error { return m.Err }
+
 // Handlers are what the socket offers. All are safe for concurrent use. An
 // error of Explain or Reload is shown to the person as it is.
 type Handlers struct {
@@ -58,8 +68,8 @@ func Listen(path, group string, h Handlers, log *slog.Logger) (*Server, error) {
 	if served(path) {
 		path = beside(path)
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("replace the control socket: %w", err)
+	if err := removeSocket(path); err != nil {
+		return nil, err
 	}
 	l, err := net.Listen("unix", path)
 	if err != nil {
@@ -123,6 +133,25 @@ func permit(path, group string) error {
 	return nil
 }
 
+// removeSocket removes the socket that a killed daemon left at path. Anything
+// else that is there is somebody's, and stays.
+func removeSocket(path string) error {
+	fi, err := os.Lstat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err == nil && fi.Mode().Type() != os.ModeSocket {
+		err = fmt.Errorf("%s is there and is no socket (choose another place with --socket)", path)
+	}
+	if err == nil {
+		err = os.Remove(path)
+	}
+	if err != nil {
+		return fmt.Errorf("open the control socket: %w", err)
+	}
+	return nil
+}
+
 // served reports whether a daemon answers at path.
 func served(path string) bool {
 	c, err := net.DialTimeout("unix", path, time.Second)
@@ -141,7 +170,7 @@ func routes(h Handlers) http.Handler {
 	mux.HandleFunc("POST /v1/explain", func(w http.ResponseWriter, r *http.Request) {
 		var q Question
 		if err := json.NewDecoder(io.LimitReader(r.Body, maxBody)).Decode(&q); err != nil {
-			reply(w, nil, fmt.Errorf("read the question: %w", err))
+			reply(w, nil, Mistake{fmt.Errorf("read the question: %w", err)})
 			return
 		}
 		e, err := h.Explain(q)
@@ -168,7 +197,11 @@ func reply(w http.ResponseWriter, document any, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set(cookieHeader, Cookie())
 	if err != nil {
-		w.WriteHeader(http.StatusUnprocessableEntity)
+		status := http.StatusUnprocessableEntity
+		if errors.As(err, new(Mistake)) {
+			status = http.StatusBadRequest
+		}
+		w.WriteHeader(status)
 		document = failure{err.Error()}
 	}
 	_ = json.NewEncoder(w).Encode(document) // the client has gone, if anything

@@ -96,6 +96,12 @@ func (d *Daemon) Stop(ctx context.Context) error {
 	if err := d.process.Signal(syscall.SIGTERM); err != nil {
 		return fmt.Errorf("stop mifvif: %w", err)
 	}
+	return d.Wait(ctx)
+}
+
+// Wait waits for the daemon's end, and returns an error if it does not exit with
+// 0; when ctx ends first the daemon is killed.
+func (d *Daemon) Wait(ctx context.Context) error {
 	if err := d.process.Wait(ctx); err != nil {
 		return fmt.Errorf("stop mifvif: %w\n%s", err, d.Log())
 	}

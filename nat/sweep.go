@@ -53,14 +53,15 @@ func (t *Table) close() {
 	}
 }
 
-// Retire ends the bindings of domain instances that alive denies. The next
-// packet of their app sockets finds no binding and gets a new decision; those
-// whose rule says so are told by an ICMP error, those that hold are kept.
-func (t *Table) Retire(alive func(pvd.Key) bool) {
+// Retire ends the bindings of domain instances and source addresses that alive
+// denies. The next packet of their app sockets finds no binding and gets a new
+// decision; those whose rule says so are told by an ICMP error, those that hold
+// are kept.
+func (t *Table) Retire(alive func(domain pvd.Key, source netip.Addr) bool) {
 	t.mu.Lock()
 	var told []*binding
 	for b := range t.bindings {
-		if b.choice.Hold || alive(b.choice.Domain.Key()) {
+		if b.choice.Hold || alive(b.choice.Domain.Key(), b.choice.Source) {
 			continue
 		}
 		t.end(b)

@@ -270,7 +270,11 @@ func TestRetireEndsOnlyDeadDomains(t *testing.T) {
 	send(t, table, domain(1), other, server, "b")
 	out.next(t)
 	out.next(t)
-	table.Retire(func(k pvd.Key) bool { return k.Slot == 1 })
+	table.Retire(func(pvd.Key, netip.Addr) bool { return true })
+	if n := len(table.Flows()); n != 2 {
+		t.Fatalf("nothing died and %d of 2 bindings are left", n)
+	}
+	table.Retire(func(k pvd.Key, _ netip.Addr) bool { return k.Slot == 1 })
 	flows := table.Flows()
 	if len(flows) != 1 || flows[0].Flow.Src != other {
 		t.Fatalf("after domain 0 died: %+v", flows)
@@ -278,6 +282,10 @@ func TestRetireEndsOnlyDeadDomains(t *testing.T) {
 	send(t, table, domain(1), app, server, "again") // a new decision, another domain
 	if i, _ := out.next(t); i.DstPort != app.Port() {
 		t.Errorf("the app got %+v", i)
+	}
+	table.Retire(func(_ pvd.Key, source netip.Addr) bool { return source != flows[0].Source.Addr() })
+	if left := table.Flows(); len(left) != 0 {
+		t.Errorf("after the source address died: %+v", left)
 	}
 }
 

@@ -3,20 +3,27 @@ package relay
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 
 	"mifvif/pvd"
 )
 
-// errGroundLost ends whatever stood on a domain that is no more.
-var errGroundLost = errors.New("the flow's domain is gone")
+// errGroundLost ends whatever stood on a domain or an address that is no more.
+var errGroundLost = errors.New("the flow's domain or its address there is gone")
 
-// ground is what flows stand on: one context per living domain instance, ended
-// when the instance is gone.
+// ground is what flows stand on: one context per source address of a living
+// domain instance, ended when either is gone.
 type ground struct {
 	mu     sync.Mutex
 	root   context.Context
-	fields map[pvd.Key]field
+	fields map[foothold]field
+}
+
+// foothold is a source address inside a domain instance.
+type foothold struct {
+	domain pvd.Key
+	source netip.Addr
 }
 
 type field struct {
@@ -28,12 +35,12 @@ type field struct {
 func (g *ground) open(root context.Context) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.root, g.fields = root, make(map[pvd.Key]field)
+	g.root, g.fields = root, make(map[foothold]field)
 }
 
-// under returns the context of domain instance k; it is ended already when the
-// relay is not running.
-func (g *ground) under(k pvd.Key) context.Context {
+// under returns the context of a foothold; it is ended already when the relay is
+// not running.
+func (g *ground) under(k foothold) context.Context {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if f, ok := g.fields[k]; ok {
@@ -49,23 +56,23 @@ func (g *ground) under(k pvd.Key) context.Context {
 	return ctx
 }
 
-// retire ends the ground of every instance that alive denies.
-func (g *ground) retire(alive func(pvd.Key) bool) {
+// retire ends the ground of every foothold that alive denies.
+func (g *ground) retire(alive func(pvd.Key, netip.Addr) bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for k, f := range g.fields {
-		if !alive(k) {
+		if !alive(k.domain, k.source) {
 			f.cancel(errGroundLost)
 			delete(g.fields, k)
 		}
 	}
 }
 
-// Retire ends or moves every flow whose domain instance is no longer alive:
-// TCP flows are reset at once, bindings are closed so that the next packet gets
-// a new decision where its rule allows. Flows of living instances notice
-// nothing (RFC 6418 3.2-7). Safe for concurrent use.
-func (r *Relay) Retire(alive func(pvd.Key) bool) {
+// Retire ends or moves every flow whose domain instance, or whose source address
+// there, is no longer alive: TCP flows are reset at once, bindings are closed so
+// that the next packet gets a new decision where its rule allows. Other flows
+// notice nothing (RFC 6418 3.2-7). Safe for concurrent use.
+func (r *Relay) Retire(alive func(domain pvd.Key, source netip.Addr) bool) {
 	r.ground.retire(alive)
 	r.cfg.NAT.Retire(alive)
 }

@@ -110,7 +110,7 @@ func (r *Relay) domainContext(c scheduler.Candidate, of scheduler.OnFailure) con
 	if of == scheduler.FailHold {
 		return r.ground.root
 	}
-	return r.ground.under(c.Domain.Key())
+	return r.ground.under(foothold{c.Domain.Key(), c.Source})
 }
 
 func gaveUp(req *stack.Request) bool { return req.Context().Err() != nil }

@@ -106,7 +106,18 @@ func (w *world) open(port uint16) (seq, ack uint32) {
 	return seq, ack
 }
 
-func TestFlowsOfADeadDomainAreResetAndOthersLive(t *testing.T) {
+func TestFlowsWithoutGroundAreResetAndOthersLive(t *testing.T) {
+	addr := netip.MustParseAddr("192.0.2.1") // of domain "a"
+	for what, alive := range map[string]func(pvd.Key, netip.Addr) bool{
+		"the domain is dead":  func(pvd.Key, netip.Addr) bool { return false },
+		"the address is gone": func(_ pvd.Key, source netip.Addr) bool { return source != addr },
+	} {
+		t.Run(what, func(t *testing.T) { testRetire(t, alive) })
+	}
+}
+
+func testRetire(t *testing.T, alive func(pvd.Key, netip.Addr) bool) {
+	t.Helper()
 	w := newWorld(t, 8, "a")
 	dial, far := listen(t)
 	w.uplinks.dial = dial
@@ -118,11 +129,11 @@ func TestFlowsOfADeadDomainAreResetAndOthersLive(t *testing.T) {
 	if rec.Domain.Name != "a" || rec.Flow.Dst.Addr() != server || rec.Source.Port() == 0 || rec.Reason == "" {
 		t.Errorf("listed as %+v", rec)
 	}
-	w.relay.Retire(func(pvd.Key) bool { return true })
+	w.relay.Retire(func(pvd.Key, netip.Addr) bool { return true })
 	if !w.silence() {
 		t.Fatal("a flow of a living domain was told something")
 	}
-	w.relay.Retire(func(pvd.Key) bool { return false })
+	w.relay.Retire(alive)
 	if got := w.word(); got != "reset" {
 		t.Errorf("the app hears %q, want a reset", got)
 	}

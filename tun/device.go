@@ -33,16 +33,17 @@ type Config struct {
 // safe for concurrent use. The kernel removes the device, its addresses and
 // routes when the process ends, however it ends.
 type Device struct {
-	wg      wgtun.Device // owns the device; its own Read and Write are not used
-	raw     syscall.RawConn
-	name    string
-	index   int
-	mtu     int
-	udpGSO  bool
-	events  sync.WaitGroup
-	writes  sync.Pool
-	dropped atomic.Uint64
-	invalid atomic.Uint64
+	wg        wgtun.Device // owns the device; its own Read and Write are not used
+	raw       syscall.RawConn
+	name      string
+	index     int
+	mtu       int
+	addresses []netip.Prefix // the host's own on it
+	udpGSO    bool
+	events    sync.WaitGroup
+	writes    sync.Pool
+	dropped   atomic.Uint64
+	invalid   atomic.Uint64
 }
 
 // Open creates the device, gives it its addresses and brings it up. Errors say
@@ -55,7 +56,7 @@ func Open(cfg Config) (*Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", cfg.Name, explain(cfg.Name, err))
 	}
-	d := &Device{wg: wg, mtu: cfg.MTU, udpGSO: true}
+	d := &Device{wg: wg, mtu: cfg.MTU, addresses: cfg.Addresses, udpGSO: true}
 	d.writes.New = func() any { return new(vector) }
 	d.events.Go(d.drainEvents)
 	if err := d.setUp(cfg); err != nil {

@@ -137,6 +137,11 @@ func Undraw(block bool) error {
 	if block {
 		return Drawing{Block: true}.Apply(st)
 	}
+	return DrawNothing(st)
+}
+
+// DrawNothing removes everything that a Drawing made, given what the kernel has now.
+func DrawNothing(st netwatch.State) error {
 	return errors.Join(
 		netwatch.SyncRules(st.Rules, nil, ownRule),
 		netwatch.SyncRoutes(st.Routes, nil, ownTable),

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"mifvif/config"
+	"mifvif/control"
 )
 
 func checkCommand(*globals) *cobra.Command {
@@ -38,7 +40,11 @@ func reloadCommand(g *globals) *cobra.Command {
 		Short: "Make the daemon read its configuration again: all of it takes effect or none",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return g.client().Reload(cmd.Context())
+			err := g.client().Reload(cmd.Context())
+			if errors.As(err, new(control.Mistake)) {
+				return placedError{err}
+			}
+			return err
 		},
 	}
 }

@@ -32,6 +32,9 @@ func cleanupCommand() *cobra.Command {
 				return fmt.Errorf("%w (stop it, and it cleans up itself)", err)
 			}
 			defer lock.Close()
+			if err := checkState(state); err != nil {
+				return err
+			}
 			return cleanup(cmd.Context(), state, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
 		},
 	}

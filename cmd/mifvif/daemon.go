@@ -45,6 +45,7 @@ type daemon struct {
 	validator *probe.Validator
 	publisher *publisher
 	trouble   atomic.Pointer[string] // what could not be put in force, nil when all could
+	unasked   atomic.Bool            // the host's resolver could not be pointed at ours
 }
 
 // newDaemon makes every station; the device is up when it returns, nothing is

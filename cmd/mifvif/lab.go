@@ -25,9 +25,6 @@ func labCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	cmd.AddCommand(labDemo(), labList(), labRun(), labShell())
-	for _, c := range cmd.Commands() {
-		strict(c)
-	}
 	return cmd
 }
 

@@ -31,6 +31,9 @@ const (
 // usageError is an error in how the command was called.
 type usageError struct{ error }
 
+// placedError begins with the place in a file, as compilers' errors do.
+type placedError struct{ error }
+
 // errRefused says that policy leaves no way for what was asked about.
 var errRefused = errors.New("refused by policy")
 
@@ -45,10 +48,13 @@ func execute(args []string, stdout, stderr io.Writer) int {
 		return exitDone
 	}
 	var invalid *config.Error
+	if errors.As(err, &invalid) {
+		err = placedError{invalid}
+	}
 	switch {
 	case errors.Is(err, errRefused): // the explanation has said it
-	case errors.As(err, &invalid): // begins with its own place, as compilers' errors do
-		fmt.Fprintln(stderr, invalid)
+	case errors.As(err, new(placedError)):
+		fmt.Fprintln(stderr, err)
 	default:
 		fmt.Fprintln(stderr, "mifvif: "+strings.TrimRight(err.Error(), "\n"))
 	}
@@ -57,10 +63,9 @@ func execute(args []string, stdout, stderr io.Writer) int {
 
 // code returns the exit code for an error.
 func code(err error) int {
-	var usage usageError
-	var invalid *config.Error
 	switch {
-	case errors.As(err, &usage), errors.As(err, &invalid), strings.HasPrefix(err.Error(), "unknown command"):
+	case errors.As(err, new(usageError)), errors.As(err, new(placedError)), errors.As(err, new(control.Mistake)),
+		strings.HasPrefix(err.Error(), "unknown command"):
 		return exitUsage
 	case errors.Is(err, control.ErrNotRunning):
 		return exitNotRunning
@@ -110,14 +115,21 @@ func rootCommand() *cobra.Command {
 		runCommand(g), checkCommand(g), reloadCommand(g), statusCommand(g), pvdsCommand(g), flowsCommand(g),
 		explainCommand(g), labCommand(), benchCommand(), benchLoad(), cleanupCommand(), versionCommand(g),
 	)
+	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		strict(c)
 	}
 	return root
 }
 
-// strict makes wrong arguments a usage error.
+// strict makes wrong arguments a usage error, of a command and those below it.
 func strict(c *cobra.Command) {
+	for _, below := range c.Commands() {
+		strict(below)
+	}
+	if !c.Runnable() { // else cobra answers any word with the help
+		c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 	if args := c.Args; args != nil {
 		c.Args = func(cmd *cobra.Command, a []string) error {
 			if err := args(cmd, a); err != nil {

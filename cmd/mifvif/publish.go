@@ -30,7 +30,7 @@ type publisher struct {
 	builder  *pvd.Builder
 	states   chan netwatch.State // 1: a newer state replaces an unread one
 	servers  chan host.Upstreams // 1: likewise
-	configs  chan *config.Config // unbuffered: reload waits until it is in force
+	orders   chan order          // unbuffered: reload waits until its own is in force
 	verdicts verdicts
 	stopped  sync.WaitGroup // done when nothing is applied any more
 	last     netwatch.State
@@ -38,11 +38,17 @@ type publisher struct {
 	pulled   bool // mif0 draws
 }
 
+// order is a configuration to be put in force.
+type order struct {
+	config *config.Config
+	done   chan struct{} // closed when it is
+}
+
 func newPublisher(d *daemon, cfg *config.Config) *publisher {
 	p := &publisher{
 		d: d, builder: pvd.NewBuilder(discovery(cfg)),
 		verdicts: newVerdicts(),
-		states:   make(chan netwatch.State, 1), servers: make(chan host.Upstreams, 1), configs: make(chan *config.Config),
+		states:   make(chan netwatch.State, 1), servers: make(chan host.Upstreams, 1), orders: make(chan order),
 	}
 	p.stopped.Add(1)
 	return p
@@ -103,14 +109,17 @@ func (p *publisher) run(ctx context.Context, ready func()) error {
 		case u := <-p.servers:
 			p.setHints(u)
 			p.publish()
-		case c := <-p.configs:
-			p.d.config.Store(c)
-			p.builder.Configure(discovery(c))
+		case o := <-p.orders:
+			p.d.config.Store(o.config)
+			p.builder.Configure(discovery(o.config))
+			p.look() // what was published last is not in the last state perhaps
 			p.publish()
+			close(o.done)
 		case <-p.verdicts.news:
 			p.publish()
 		case <-tick.C:
-			p.repair()
+			p.look()
+			p.publish()
 		}
 		if !told && p.pulled && !p.validating() {
 			told = true
@@ -127,6 +136,7 @@ func (p *publisher) point(ctx context.Context, tasks *sync.WaitGroup) error {
 		return err
 	}
 	p.d.host = pointed
+	p.d.unasked.Store(pointed.How() == string(host.None) && p.hostConfig().Mode != host.None)
 	tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(ctx, unmanageWithin)
 		defer cancel()
@@ -155,15 +165,14 @@ func (p *publisher) setHints(u host.Upstreams) {
 	p.hints = pvd.Hints{Servers: u.General, PerLink: u.Links}
 }
 
-// repair compares everything with the kernel as it is now.
-func (p *publisher) repair() {
+// look reads the kernel's state as it is now, without waiting to hear of a change.
+func (p *publisher) look() {
 	s, err := netwatch.Read()
 	if err != nil {
 		p.d.log.Warn("the kernel's state could not be read", "error", err)
 		return
 	}
 	p.last = s
-	p.publish()
 }
 
 // publish puts the present state in force: the way out first, then who may
@@ -177,19 +186,25 @@ func (p *publisher) publish() {
 	p.d.scheduler.Publish(set, &cfg.Policy)
 	p.d.resolver.Publish(set)
 	p.d.relay.SetLocals(locals(set, p.last, cfg))
-	if cfg.Interface.DefaultRoute {
-		applied = errors.Join(applied, p.drawing(set, cfg).Apply(p.last))
-	}
-	p.note(applied)
+	p.note(errors.Join(applied, p.d.device.Keep(p.last), p.draw(set, cfg)))
 	p.d.validator.Watch(set)
 	p.verdicts.forget(set)
-	p.d.relay.Retire(func(k pvd.Key) bool {
+	p.d.relay.Retire(func(k pvd.Key, source netip.Addr) bool {
 		d := set.ByKey(k)
-		return d != nil && d.Alive()
+		return d != nil && d.Owns(source)
 	})
 	for _, e := range pvd.Diff(old, set) {
 		p.d.log.Info("domain changed", "type", e.Type, "pvd", e.PvD, "detail", e.Detail)
 	}
+}
+
+// draw makes mif0 attract what it should, which is nothing where the configuration
+// says so.
+func (p *publisher) draw(set *pvd.Set, cfg *config.Config) error {
+	if !cfg.Interface.DefaultRoute {
+		return tun.DrawNothing(p.last)
+	}
+	return p.drawing(set, cfg).Apply(p.last)
 }
 
 // note keeps what could not be put in force for status, and says it once. While

@@ -75,6 +75,9 @@ func (d *daemon) warnings() []string {
 			out = append(out, fmt.Sprintf("%s has no resolver: names are not asked there", p.Name))
 		}
 	}
+	if d.unasked.Load() {
+		out = append(out, "the host's resolver could not be pointed at mifvif (see its log): names are asked as before")
+	}
 	if !usable {
 		out = append(out, "no uplink is usable: every flow is refused")
 	}

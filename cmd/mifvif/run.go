@@ -72,6 +72,9 @@ func run(cmd *cobra.Command, g *globals, path, state string, log *slog.Logger) e
 		return err
 	}
 	defer lock.Close()
+	if err := checkState(state); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(state, 0o755); err != nil {
 		return fmt.Errorf("make the state directory: %w", err)
 	}

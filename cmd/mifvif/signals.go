@@ -7,26 +7,29 @@ import (
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
+
+	"mifvif/config"
+	"mifvif/control"
 )
 
 // heed answers signals until ctx ends: SIGHUP reads the configuration again,
-// SIGTERM and SIGINT stop. Afterwards another signal exits at once.
+// SIGTERM and SIGINT stop. From then on another of these exits at once.
 func (d *daemon) heed(ctx context.Context, signals <-chan os.Signal, stop func()) error {
 	for {
 		select {
 		case <-ctx.Done():
-			go exitOn(signals) // ends with the process: undoing is under way
-			return nil
 		case s := <-signals:
-			if s != unix.SIGHUP {
-				notify(d.log, sd.SdNotifyStopping)
-				stop()
+			if s == unix.SIGHUP {
+				if err := d.reload(ctx); err != nil {
+					d.log.Error("the configuration was not reloaded, the old one stays in force", "error", err)
+				}
 				continue
 			}
-			if err := d.reload(ctx); err != nil {
-				d.log.Error("the configuration was not reloaded, the old one stays in force", "error", err)
-			}
+			notify(d.log, sd.SdNotifyStopping)
+			stop()
 		}
+		go exitOn(signals) // ends with the process: undoing is under way
+		return nil
 	}
 }
 
@@ -40,19 +43,24 @@ func exitOn(signals <-chan os.Signal) {
 }
 
 // errFixed says that a change needs a new start.
-var errFixed = errors.New("interface, dns.listen, limits and control cannot change while mifvif runs (restart it)")
+var errFixed = errors.New("name, mtu and addresses of interface, dns, router, limits and control cannot change while mifvif runs (restart it)")
 
 // reload reads the configuration again: all of it takes effect, or none.
 func (d *daemon) reload(ctx context.Context) error {
 	cfg, err := readConfig(d.path)
+	if invalid := new(*config.Error); errors.As(err, invalid) {
+		return control.Mistake{Err: *invalid}
+	}
 	if err != nil {
 		return err
 	}
 	if !sameFixed(d.config.Load(), cfg) {
 		return errFixed
 	}
+	o := order{cfg, make(chan struct{})}
 	select {
-	case d.publisher.configs <- cfg:
+	case d.publisher.orders <- o:
+		<-o.done // the publisher finishes what it has taken
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -17,7 +17,7 @@ var errTarget = errors.New("is no address, no name and no live flow id (see: mif
 func (d *daemon) explain(q control.Question) (control.Explanation, error) {
 	f, id, err := d.meant(q)
 	if err != nil {
-		return control.Explanation{}, err
+		return control.Explanation{}, control.Mistake{Err: err}
 	}
 	e := d.scheduler.Explain(f)
 	out := control.Explanation{

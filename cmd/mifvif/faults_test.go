@@ -1,0 +1,256 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mifvif/control"
+	"mifvif/lab"
+)
+
+// site is the common laboratory with a daemon in its host, which is this test's
+// own binary.
+type site struct {
+	*lab.Common
+	t      *testing.T
+	binary string
+	daemon *lab.Daemon
+}
+
+// newSite builds the laboratory and starts the daemon.
+func newSite(t *testing.T, config string) *site {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("network namespaces need root, and CI must have it")
+		}
+		t.Skip("network namespaces need root")
+	}
+	binary, err := exec.LookPath("mifvif") // by testscript.Main
+	must(t, err)
+	c, err := lab.NewCommon(lab.TwoNetworks(), nil)
+	must(t, err)
+	s := &site{Common: c, t: t, binary: binary}
+	t.Cleanup(func() { must(t, c.Close()) })
+	s.start(config)
+	return s
+}
+
+func (s *site) start(config string, args ...string) {
+	s.t.Helper()
+	var err error
+	s.daemon, err = s.Host.StartDaemon(s.t.Context(), s.binary, config, args...)
+	must(s.t, err)
+}
+
+// cli runs a command against the daemon.
+func (s *site) cli(args ...string) lab.Exit {
+	s.t.Helper()
+	exit, err := s.Host.Mifvif(s.t.Context(), s.binary, args...)
+	must(s.t, err)
+	return exit
+}
+
+func (s *site) status() (st control.Status) {
+	s.t.Helper()
+	exit := s.cli("status", "--json")
+	if exit.Code != 0 {
+		s.t.Fatalf("status: %v", exit)
+	}
+	must(s.t, json.Unmarshal([]byte(exit.Stdout), &st))
+	return st
+}
+
+// ip runs ip(8) in the host.
+func (s *site) ip(args ...string) {
+	s.t.Helper()
+	exit, err := s.Host.Exec(s.t.Context(), "ip", args...)
+	must(s.t, err)
+	if exit.Code != 0 {
+		s.t.Fatalf("ip %s: %v", strings.Join(args, " "), exit)
+	}
+}
+
+// throughMif0 reports whether both families are drawn into mif0.
+func (s *site) throughMif0() bool {
+	for _, dst := range []netip.Addr{lab.Public4(), lab.Public6()} {
+		if link, err := s.Host.RouteOf(dst, netip.Addr{}); err != nil || link != "mif0" {
+			return false
+		}
+	}
+	return true
+}
+
+// eventually waits until true is, which it must be within a generous while.
+func (s *site) eventually(what string, is func() bool) {
+	s.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !is(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("waited in vain: %s\n%s", what, s.daemon.Log())
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+const onlyE1 = "rules: [{name: all, match: {port: [7]}, require: [e1]}]\n"
+
+// TestFlowsOfAnAddressThatIsGoneAreReset: a lease ends and another begins, while
+// the other family's address stays.
+func TestFlowsOfAnAddressThatIsGoneAreReset(t *testing.T) {
+	s := newSite(t, onlyE1)
+	dial := func(dst netip.Addr) *echo {
+		conn, err := s.Host.DialTCP(t.Context(), netip.AddrPortFrom(dst, lab.PortEcho), lab.SocketOptions{})
+		must(t, err)
+		t.Cleanup(func() { conn.Close() })
+		e := &echo{t: t, conn: conn}
+		e.hear()
+		return e
+	}
+	old, other := dial(lab.Public4()), dial(lab.Public6())
+	udp, err := s.Host.DialUDP(netip.AddrPortFrom(lab.Public4(), lab.PortEcho), lab.SocketOptions{})
+	must(t, err)
+	defer udp.Close()
+	asked := &echo{t: t, conn: udp}
+	if got := asked.say(); !strings.Contains(got, "10.1.0.2:") {
+		t.Fatalf("the datagram was seen as %q", got)
+	}
+	s.ip("addr", "del", "10.1.0.2/24", "dev", "e1")
+	s.ip("addr", "add", "10.1.0.44/24", "dev", "e1")
+	s.ip("route", "replace", "default", "via", "10.1.0.1", "dev", "e1", "metric", "100")
+	must(t, old.conn.SetReadDeadline(time.Now().Add(5*time.Second)))
+	if _, err := old.conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("a flow whose source address is gone reads %v, want a reset", err)
+	}
+	if got := other.say(); got == "" {
+		t.Error("a flow of the other family was harmed")
+	}
+	s.eventually("the datagrams leave with the new address", func() bool { return strings.Contains(asked.say(), "10.1.0.44:") })
+}
+
+// TestWhatOthersDoToMif0IsUndone: without its addresses or link mif0 draws
+// nothing, and everything would leave by the kernel's own routes.
+func TestWhatOthersDoToMif0IsUndone(t *testing.T) {
+	s := newSite(t, "")
+	before, err := s.Host.Snapshot()
+	must(t, err)
+	for what, damage := range map[string][]string{
+		"its IPv4 address is deleted": {"addr", "del", "198.18.0.1/15", "dev", "mif0"},
+		"its IPv6 address is deleted": {"addr", "del", "2001:2::1/48", "dev", "mif0"},
+		"its addresses are flushed":   {"addr", "flush", "dev", "mif0", "scope", "global"},
+		"it is set down":              {"link", "set", "mif0", "down"},
+		"its MTU is changed":          {"link", "set", "mif0", "mtu", "9000"},
+	} {
+		s.ip(damage...)
+		s.eventually(what+", and is not as before", func() bool {
+			now, err := s.Host.Snapshot()
+			must(t, err)
+			return len(before.Differences(now)) == 0 && s.throughMif0()
+		})
+	}
+}
+
+func TestReloadIsInForceWhenItReturns(t *testing.T) {
+	s := newSite(t, "interface: {default_route: true}\n")
+	for i, config := range []string{
+		"interface: {default_route: false}\n", "interface: {default_route: true}\n",
+		"interface: {default_route: false}\n", "interface: {default_route: true}\n",
+	} {
+		must(t, s.daemon.SetConfig(config))
+		if exit := s.cli("reload"); exit.Code != 0 {
+			t.Fatalf("reload: %v", exit)
+		}
+		if got, want := s.throughMif0(), i%2 == 1; got != want {
+			t.Errorf("after a reload with %q mif0 draws: %v", config, got)
+		}
+	}
+	must(t, s.daemon.SetConfig("rules: [{nam: x}]\n"))
+	exit := s.cli("reload")
+	if exit.Code != 2 || !strings.HasPrefix(exit.Stderr, "/run/mifvif.yaml:1:10: ") {
+		t.Errorf("reload of an invalid file: %v, want exit 2 and its place", exit)
+	}
+	if !s.throughMif0() {
+		t.Error("the old configuration is not in force any more")
+	}
+	must(t, s.daemon.SetConfig("interface: {mtu: 1400}\n"))
+	if exit := s.cli("reload"); exit.Code != 1 || !strings.Contains(exit.Stderr, "restart it") {
+		t.Errorf("reload of what cannot change: %v", exit)
+	}
+}
+
+// TestASecondSignalEndsAtOnce sends two signals in the same moment: the second
+// ends the process while the first one's undoing is under way.
+func TestASecondSignalEndsAtOnce(t *testing.T) {
+	s := newSite(t, "")
+	for range 5 {
+		pid := s.daemon.Pid()
+		must(t, syscall.Kill(pid, syscall.SIGSTOP))
+		must(t, syscall.Kill(pid, syscall.SIGINT))
+		must(t, syscall.Kill(pid, syscall.SIGTERM))
+		must(t, syscall.Kill(pid, syscall.SIGCONT))
+		if err := s.daemon.Wait(t.Context()); err == nil || !strings.Contains(err.Error(), "exit status 1") {
+			t.Errorf("after two signals it ended with %v, want exit 1 at once", err)
+		}
+		if exit := s.cli("cleanup"); exit.Code != 0 {
+			t.Fatalf("cleanup: %v", exit)
+		}
+		s.start("")
+	}
+}
+
+func TestResolverThatCannotBePointedIsAWarning(t *testing.T) {
+	s := newSite(t, "")
+	if w := s.status().Warnings; len(w) > 0 {
+		t.Errorf("a host in order has warnings: %q", w)
+	}
+	must(t, s.daemon.Stop(t.Context()))
+	must(t, s.Host.Do(func() error {
+		const file = "/etc/resolv.conf"
+		if err := unix.Mount(file, file, "", unix.MS_BIND, ""); err != nil {
+			return err
+		}
+		return unix.Mount("", file, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, "")
+	}))
+	s.start("")
+	if w := strings.Join(s.status().Warnings, "; "); !strings.Contains(w, "resolver could not be pointed") {
+		t.Errorf("with a read-only resolv.conf the warnings are %q", w)
+	}
+}
+
+// echo is a conversation with an echo peer.
+type echo struct {
+	t    *testing.T
+	conn interface {
+		Read([]byte) (int, error)
+		Write([]byte) (int, error)
+		SetReadDeadline(time.Time) error
+	}
+}
+
+func (e *echo) hear() string {
+	e.t.Helper()
+	must(e.t, e.conn.SetReadDeadline(time.Now().Add(2*time.Second)))
+	b := make([]byte, 500)
+	n, _ := e.conn.Read(b)
+	return string(b[:n])
+}
+
+func (e *echo) say() string {
+	e.t.Helper()
+	_, _ = e.conn.Write([]byte("hello\n"))
+	return e.hear()
+}

@@ -1,0 +1,45 @@
+package tun
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+
+	"mifvif/netwatch"
+)
+
+// Keep makes the device again what Open made it, given what the kernel has now:
+// its addresses, its MTU, up. Without them it would draw nothing, and what it
+// should have drawn would leave by the kernel's own routes. It does nothing
+// where nothing is to do; a device that is gone is not made again.
+func (d *Device) Keep(st netwatch.State) error {
+	at := slices.IndexFunc(st.Links, func(l netwatch.Link) bool { return l.Index == d.index })
+	if at < 0 {
+		return nil
+	}
+	now := st.Links[at]
+	link := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: d.index, Name: now.Name}}
+	var errs []error
+	if now.MTU != d.mtu {
+		errs = append(errs, doing("set the MTU of", now.Name, netlink.LinkSetMTU(link, d.mtu)))
+	}
+	for _, p := range d.addresses {
+		has := func(a netwatch.Address) bool { return a.Ifindex == d.index && a.Prefix == p }
+		if !slices.ContainsFunc(st.Addresses, has) {
+			errs = append(errs, addAddress(link, p))
+		}
+	}
+	if !now.Up {
+		errs = append(errs, doing("bring up", now.Name, netlink.LinkSetUp(link)))
+	}
+	return errors.Join(errs...)
+}
+
+func doing(what, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %s: %w", what, name, err)
+}
