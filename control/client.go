@@ -111,9 +111,8 @@ func (c *Client) ask(ctx context.Context, method, path string, question, answer 
 
 // unreachable tells "nobody there" from "you may not".
 func unreachable(err error) error {
-	var asked *url.Error // says how we asked, which nobody wants to know
-	if errors.As(err, &asked) {
-		err = asked.Err
+	if asked, ok := errors.AsType[*url.Error](err); ok {
+		err = asked.Err // without how we asked, which nobody wants to know
 	}
 	if errors.Is(err, os.ErrPermission) {
 		return fmt.Errorf("no permission for the control socket (run as root, or join control.group): %w", err)

@@ -47,8 +47,7 @@ func execute(args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitDone
 	}
-	var invalid *config.Error
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*config.Error](err); ok {
 		err = placedError{invalid}
 	}
 	switch {

@@ -48,8 +48,8 @@ var errFixed = errors.New("name, mtu and addresses of interface, dns, router, li
 // reload reads the configuration again: all of it takes effect, or none.
 func (d *daemon) reload(ctx context.Context) error {
 	cfg, err := readConfig(d.path)
-	if invalid := new(*config.Error); errors.As(err, invalid) {
-		return control.Mistake{Err: *invalid}
+	if invalid, ok := errors.AsType[*config.Error](err); ok {
+		return control.Mistake{Err: invalid}
 	}
 	if err != nil {
 		return err
