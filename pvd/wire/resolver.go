@@ -87,11 +87,11 @@ func EncryptedFromDHCPv6(b []byte) (Encrypted, error) { return record(b, 2, 16) 
 // addresses and parameters with theirs, then padding (RFC 9463 6.1).
 func EncryptedFromRA(priority uint16, b []byte) (Encrypted, error) {
 	e := Encrypted{Priority: int(priority)}
-	adn, b, ok := field(b, 2)
+	name, b, ok := field(b, 2)
 	if !ok {
 		return e, ErrRecord
 	}
-	if err := e.name(adn); err != nil {
+	if err := e.adn(name); err != nil {
 		return e, err
 	}
 	if zero(b) {
@@ -115,11 +115,11 @@ func record(b []byte, size, width int) (Encrypted, error) {
 		return Encrypted{}, ErrRecord
 	}
 	e := Encrypted{Priority: int(binary.BigEndian.Uint16(b))}
-	adn, b, ok := field(b[2:], size)
+	name, b, ok := field(b[2:], size)
 	if !ok {
 		return e, ErrRecord
 	}
-	if err := e.name(adn); err != nil {
+	if err := e.adn(name); err != nil {
 		return e, err
 	}
 	if len(b) == 0 {
@@ -147,8 +147,8 @@ func field(b []byte, size int) (content, rest []byte, ok bool) {
 	return b[:n], b[n:], true
 }
 
-// name reads the authentication domain name, which fills its field.
-func (e *Encrypted) name(b []byte) error {
+// adn reads the authentication domain name, which fills its field.
+func (e *Encrypted) adn(b []byte) error {
 	name, rest, err := Name(b)
 	switch {
 	case err != nil:
