@@ -91,7 +91,7 @@ func EncryptedFromRA(priority uint16, b []byte) (Encrypted, error) {
 	if !ok {
 		return e, ErrRecord
 	}
-	if err := e.adn(name); err != nil {
+	if err := e.called(name); err != nil {
 		return e, err
 	}
 	if zero(b) {
@@ -119,7 +119,7 @@ func record(b []byte, size, width int) (Encrypted, error) {
 	if !ok {
 		return e, ErrRecord
 	}
-	if err := e.adn(name); err != nil {
+	if err := e.called(name); err != nil {
 		return e, err
 	}
 	if len(b) == 0 {
@@ -147,8 +147,8 @@ func field(b []byte, size int) (content, rest []byte, ok bool) {
 	return b[:n], b[n:], true
 }
 
-// adn reads the authentication domain name, which fills its field.
-func (e *Encrypted) adn(b []byte) error {
+// called reads the authentication domain name, which fills its field.
+func (e *Encrypted) called(b []byte) error {
 	name, rest, err := Name(b)
 	switch {
 	case err != nil:

@@ -70,7 +70,7 @@ func TestNamesAreReadAndBounded(t *testing.T) {
 
 func TestEncryptedResolversOfAllThreeProtocols(t *testing.T) {
 	const (
-		adn    = "087265736f6c766572076578616d706c6500"
+		called = "087265736f6c766572076578616d706c6500"
 		dot    = "0001000403646f74"
 		doh    = "00010003026832 0007 0010 2f646e732d71756572797b3f646e737d"
 		hint   = "0001000403646f74 0004 0004 c0000235"
@@ -93,23 +93,23 @@ func TestEncryptedResolversOfAllThreeProtocols(t *testing.T) {
 		in    string
 		want  *wire.Encrypted // nil: refused
 	}{
-		{"DHCPv4", dhcp4, "0022 0001 12" + adn + "04 c0000235" + dot, &wire.Encrypted{Priority: 1, Name: "resolver.example", Addrs: v4, DoT: true}},
-		{"DHCPv4, name alone", dhcp4, "0015 0001 12" + adn, &wire.Encrypted{Priority: 1, Name: "resolver.example"}},
-		{"DHCPv4, longer than it is", dhcp4, "0023 0001 12" + adn + "04 c0000235" + dot, nil},
-		{"DHCPv4, loopback", dhcp4, "0022 0001 12" + adn + "04 7f000001" + dot, nil},
-		{"DHCPv4, half an address", dhcp4, "0021 0001 12" + adn + "03 c00002" + dot, nil},
-		{"DHCPv4, no protocol we speak", dhcp4, "001e 0001 12" + adn + "04 c0000235" + "00020000", nil},
-		{"DHCPv6", wire.EncryptedFromDHCPv6, "0001 0012" + adn + "0010 20010db8000100000000000000000053" + dot, &wire.Encrypted{Priority: 1, Name: "resolver.example", Addrs: v6, DoT: true}},
-		{"DHCPv6, DoH", wire.EncryptedFromDHCPv6, "0001 0012" + adn + "0010 20010db8000100000000000000000053" + doh, &wire.Encrypted{Priority: 1, Name: "resolver.example", Addrs: v6, DoH: true, Path: "/dns-query{?dns}"}},
-		{"DHCPv6, a port", wire.EncryptedFromDHCPv6, "0001 0012" + adn + "0010 20010db8000100000000000000000053" + ported, &wire.Encrypted{Priority: 1, Name: "resolver.example", Addrs: v6, DoT: true, Port: 853}},
-		{"DHCPv6, hints", wire.EncryptedFromDHCPv6, "0001 0012" + adn + "0010 20010db8000100000000000000000053" + hint, nil},
-		{"DHCPv6, an unknown key is mandatory", wire.EncryptedFromDHCPv6, "0001 0012" + adn + "0010 20010db8000100000000000000000053" + must, nil},
-		{"DHCPv6, keys out of order", wire.EncryptedFromDHCPv6, "0001 0012" + adn + "0010 20010db8000100000000000000000053" + "000300020355" + dot, nil},
-		{"DHCPv6, multicast", wire.EncryptedFromDHCPv6, "0001 0012" + adn + "0010 ff020000000000000000000000000053" + dot, nil},
+		{"DHCPv4", dhcp4, "0022 0001 12" + called + "04 c0000235" + dot, &wire.Encrypted{Priority: 1, Name: "resolver.example", Addrs: v4, DoT: true}},
+		{"DHCPv4, name alone", dhcp4, "0015 0001 12" + called, &wire.Encrypted{Priority: 1, Name: "resolver.example"}},
+		{"DHCPv4, longer than it is", dhcp4, "0023 0001 12" + called + "04 c0000235" + dot, nil},
+		{"DHCPv4, loopback", dhcp4, "0022 0001 12" + called + "04 7f000001" + dot, nil},
+		{"DHCPv4, half an address", dhcp4, "0021 0001 12" + called + "03 c00002" + dot, nil},
+		{"DHCPv4, no protocol we speak", dhcp4, "001e 0001 12" + called + "04 c0000235" + "00020000", nil},
+		{"DHCPv6", wire.EncryptedFromDHCPv6, "0001 0012" + called + "0010 20010db8000100000000000000000053" + dot, &wire.Encrypted{Priority: 1, Name: "resolver.example", Addrs: v6, DoT: true}},
+		{"DHCPv6, DoH", wire.EncryptedFromDHCPv6, "0001 0012" + called + "0010 20010db8000100000000000000000053" + doh, &wire.Encrypted{Priority: 1, Name: "resolver.example", Addrs: v6, DoH: true, Path: "/dns-query{?dns}"}},
+		{"DHCPv6, a port", wire.EncryptedFromDHCPv6, "0001 0012" + called + "0010 20010db8000100000000000000000053" + ported, &wire.Encrypted{Priority: 1, Name: "resolver.example", Addrs: v6, DoT: true, Port: 853}},
+		{"DHCPv6, hints", wire.EncryptedFromDHCPv6, "0001 0012" + called + "0010 20010db8000100000000000000000053" + hint, nil},
+		{"DHCPv6, an unknown key is mandatory", wire.EncryptedFromDHCPv6, "0001 0012" + called + "0010 20010db8000100000000000000000053" + must, nil},
+		{"DHCPv6, keys out of order", wire.EncryptedFromDHCPv6, "0001 0012" + called + "0010 20010db8000100000000000000000053" + "000300020355" + dot, nil},
+		{"DHCPv6, multicast", wire.EncryptedFromDHCPv6, "0001 0012" + called + "0010 ff020000000000000000000000000053" + dot, nil},
 		{"DHCPv6, the root's name", wire.EncryptedFromDHCPv6, "0001 0001 00" + "0010 20010db8000100000000000000000053" + dot, nil},
-		{"RA", ra, "0012" + adn + "0010 20010db8000100000000000000000053 0008" + dot, &wire.Encrypted{Priority: 1, Name: "resolver.example", Addrs: v6, DoT: true}},
-		{"RA, name alone and padding", ra, "0012" + adn + "00000000", &wire.Encrypted{Priority: 1, Name: "resolver.example"}},
-		{"RA, something behind it", ra, "0012" + adn + "0010 20010db8000100000000000000000053 0008" + dot + "01", nil},
+		{"RA", ra, "0012" + called + "0010 20010db8000100000000000000000053 0008" + dot, &wire.Encrypted{Priority: 1, Name: "resolver.example", Addrs: v6, DoT: true}},
+		{"RA, name alone and padding", ra, "0012" + called + "00000000", &wire.Encrypted{Priority: 1, Name: "resolver.example"}},
+		{"RA, something behind it", ra, "0012" + called + "0010 20010db8000100000000000000000053 0008" + dot + "01", nil},
 	} {
 		got, err := test.read(octets(t, test.in))
 		switch {
