@@ -1,13 +1,12 @@
 package bench
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
 	"slices"
 	"strings"
+
+	"mifvif/lab/mark"
 )
 
 // Table returns the results as a Markdown table.
@@ -72,26 +71,8 @@ func Line(r Result) string {
 	return line
 }
 
-// The marks between which a document holds the table.
-const (
-	begin = "<!-- bench: begin -->\n"
-	end   = "<!-- bench: end -->\n"
-)
-
-// WriteTable writes the table into a file: between its marks where it has them,
-// else as the whole file.
+// WriteTable writes the table into a file: between its bench marks where it has
+// them, else as the whole file.
 func WriteTable(path string, results []Result) error {
-	content := begin + Table(results) + end
-	old, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("read the document: %w", err)
-	}
-	before, rest, found := strings.Cut(string(old), begin)
-	if _, after, ended := strings.Cut(rest, end); found && ended {
-		content = before + content + after
-	}
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-		return fmt.Errorf("write the table: %w", err)
-	}
-	return nil
+	return mark.Write(path, "bench", Table(results)) //nolint:wrapcheck // says what and where
 }

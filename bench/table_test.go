@@ -20,6 +20,9 @@ func results() []Result {
 	}}
 }
 
+// The marks of the README.
+const begin, end = "<!-- bench: begin -->\n", "<!-- bench: end -->\n"
+
 func TestATableTakesTheOldOnesPlace(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "README.md")
 	if err := os.WriteFile(path, []byte("before\n"+begin+"old\n"+end+"after\n"), 0o600); err != nil {

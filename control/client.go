@@ -73,40 +73,59 @@ func (c *Client) Reload(ctx context.Context) error {
 
 // ask sends one request and decodes the answer.
 func (c *Client) ask(ctx context.Context, method, path string, question, answer any) error {
+	body, err := c.send(ctx, method, path, question)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if err := json.NewDecoder(body).Decode(answer); err != nil {
+		return fmt.Errorf("read the daemon's answer: %w", err)
+	}
+	return nil
+}
+
+// send sends one request and returns the body of a good answer, which the caller
+// closes.
+func (c *Client) send(ctx context.Context, method, path string, question any) (io.ReadCloser, error) {
 	var body io.Reader
 	if question != nil {
 		b, err := json.Marshal(question)
 		if err != nil {
-			return fmt.Errorf("encode the question: %w", err)
+			return nil, fmt.Errorf("encode the question: %w", err)
 		}
 		body = bytes.NewReader(b)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://mifvif"+path, body)
 	if err != nil {
-		return fmt.Errorf("ask the daemon: %w", err)
+		return nil, fmt.Errorf("ask the daemon: %w", err)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return unreachable(err)
+		return nil, unreachable(err)
 	}
-	defer resp.Body.Close()
+	if err := c.good(resp); err != nil {
+		resp.Body.Close()
+		return nil, err
+	}
+	return resp.Body, nil
+}
+
+// good returns what is wrong with an answer, or says what the daemon says.
+func (c *Client) good(resp *http.Response) error {
 	if c.check && resp.Header.Get(cookieHeader) != Cookie() {
 		return fmt.Errorf("%w; the daemon at the usual socket is of another network namespace", ErrNotRunning)
 	}
-	if resp.StatusCode != http.StatusOK {
-		var f failure
-		if err := json.NewDecoder(io.LimitReader(resp.Body, maxBody)).Decode(&f); err != nil || f.Error == "" {
-			return fmt.Errorf("the daemon answered %s", resp.Status)
-		}
-		if resp.StatusCode == http.StatusBadRequest {
-			return Mistake{errors.New(f.Error)}
-		}
-		return errors.New(f.Error)
+	if resp.StatusCode == http.StatusOK {
+		return nil
 	}
-	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
-		return fmt.Errorf("read the daemon's answer: %w", err)
+	var f failure
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxBody)).Decode(&f); err != nil || f.Error == "" {
+		return fmt.Errorf("the daemon answered %s", resp.Status)
 	}
-	return nil
+	if resp.StatusCode == http.StatusBadRequest {
+		return Mistake{errors.New(f.Error)}
+	}
+	return errors.New(f.Error)
 }
 
 // unreachable tells "nobody there" from "you may not".

@@ -45,6 +45,7 @@ type Handlers struct {
 	Flows   func() []Flow
 	Explain func(Question) (Explanation, error)
 	Reload  func(context.Context) error
+	Portal  PortalFunc
 	// Profile offers the profiles of net/http/pprof below /debug/pprof/.
 	Profile bool
 }
@@ -179,6 +180,7 @@ func routes(h Handlers) http.Handler {
 	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, struct{}{}, h.Reload(r.Context()))
 	})
+	mux.HandleFunc("POST /v1/portal", servePortal(h.Portal))
 	if h.Profile {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

@@ -16,17 +16,15 @@ import (
 const sweepEvery = 5 * time.Second
 
 // Run ends idle bindings until ctx ends, then all of them, and returns when
-// the receiving goroutine has.
+// every receiving goroutine has.
 func (t *Table) Run(ctx context.Context) error {
-	var polling sync.WaitGroup
-	polling.Go(func() { t.poller.Run(ctx) })
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			t.close()
-			polling.Wait()
+			t.readers.Wait()
 			return nil
 		case <-tick.C:
 			t.sweep()

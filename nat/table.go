@@ -12,7 +12,6 @@ import (
 
 	"mifvif/flow"
 	"mifvif/packet"
-	"mifvif/poll"
 	"mifvif/pvd"
 	"mifvif/tun"
 )
@@ -24,10 +23,10 @@ type Writer interface {
 }
 
 // Opener makes sockets that can only use one domain; *uplinks.Set is one. The
-// descriptors do not block and the Table closes them.
+// files are non-blocking and the Table closes them.
 type Opener interface {
-	OpenUDP(d *pvd.Domain, src netip.Addr) (fd int, err error)
-	OpenICMP(d *pvd.Domain, src netip.Addr) (fd int, err error)
+	OpenUDP(d *pvd.Domain, src netip.Addr) (*os.File, error)
+	OpenICMP(d *pvd.Domain, src netip.Addr) (*os.File, error)
 }
 
 // Config bounds a Table.
@@ -72,8 +71,8 @@ type Table struct {
 	closed    bool
 
 	sender  sender
-	poller  *poll.Poller // of all sockets
-	inbox   *inbox       // of the poller's goroutine
+	inboxes sync.Pool // of *inbox
+	readers sync.WaitGroup
 	limiter limiter
 	stats   stats
 	nextID  atomic.Uint64
@@ -106,12 +105,9 @@ func New(cfg Config, out Writer, open Opener, log *slog.Logger) (*Table, error) 
 		cfg: cfg, share: max(int(float64(cfg.Max)*cfg.PerSource), 1), out: out, open: open, log: log, now: time.Now,
 		bindings: make(map[*binding]struct{}), mapped: make(map[mapKey]*binding),
 		byApp: make(map[appKey]*binding), byPeer: make(map[peerKey]*binding),
-		perSource: make(map[netip.Addr]int), hubs: make(map[hubKey]*hub), inbox: newInbox(),
+		perSource: make(map[netip.Addr]int), hubs: make(map[hubKey]*hub),
 	}
-	var err error
-	if t.poller, err = poll.New(); err != nil {
-		return nil, err //nolint:wrapcheck // says what and where
-	}
+	t.inboxes.New = func() any { return new(inbox) }
 	t.sender.init(t)
 	t.limiter.init(errorRate, errorBurst)
 	return t, nil
@@ -210,10 +206,7 @@ func (t *Table) mapping(app appKey, f flow.Flow, c Choice) (*binding, error) {
 	t.bindings[b], t.mapped[k] = struct{}{}, b
 	t.perSource[f.Src.Addr()]++
 	b.listed = true
-	if err := b.start(); err != nil {
-		t.end(b)
-		return nil, fmt.Errorf("bind %s: %w", f, err)
-	}
+	b.start()
 	return b, nil
 }
 

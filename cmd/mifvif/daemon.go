@@ -22,6 +22,7 @@ import (
 	"mifvif/stack"
 	"mifvif/tun"
 	"mifvif/uplinks"
+	"mifvif/uplinks/inside"
 	"mifvif/uplinks/probe"
 )
 
@@ -70,7 +71,7 @@ func newDaemon(path, state string, cfg *config.Config, log *slog.Logger) (*daemo
 		return nil, err
 	}
 	d.publisher = newPublisher(d, cfg)
-	d.validator, err = probe.New(probe.Config{Dial: d.uplinks.Dial, Lookup: d.resolver.Lookup, Deliver: d.publisher.verdicts.deliver}, log)
+	d.validator, err = probe.New(probe.Config{Network: d.inside(), Deliver: d.publisher.verdicts.deliver}, log)
 	return d, err
 }
 
@@ -91,6 +92,11 @@ func (d *daemon) makeStations(cfg *config.Config) error {
 		Stack: stack.Config{MTU: d.device.MTU(), Pending: cfg.Limits.PendingConnects, PerSource: share(cfg)},
 	}, d.log)
 	return err
+}
+
+// inside is how one domain is asked and left, for the house's own errands.
+func (d *daemon) inside() inside.Network {
+	return inside.Network{Dial: d.uplinks.Dial, Lookup: d.resolver.Lookup}
 }
 
 // house returns mif0's prefixes.

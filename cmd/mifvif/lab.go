@@ -24,7 +24,7 @@ func labCommand() *cobra.Command {
 		Short: "Worlds in network namespaces: see mifvif at work, play the problems of RFC 6418",
 		Args:  cobra.NoArgs,
 	}
-	cmd.AddCommand(labDemo(), labList(), labRun(), labShell())
+	cmd.AddCommand(labDemo(), labList(), labRun(), labScore(), labShell())
 	return cmd
 }
 

@@ -23,6 +23,7 @@ func (d *daemon) handlers() control.Handlers {
 	return control.Handlers{
 		Status: d.status, PvDs: d.pvds, Flows: d.flows, Explain: d.explain,
 		Reload:  func(ctx context.Context) error { return d.reload(ctx) },
+		Portal:  d.portal,
 		Profile: d.config.Load().Control.Profile,
 	}
 }

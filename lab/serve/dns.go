@@ -22,6 +22,7 @@ type DNS struct {
 	mu      sync.Mutex
 	records map[string][]dns.RR // by lower-case owner
 	silent  bool
+	lie     netip.Addr // the address of every name, zero: the truth
 }
 
 // NewDNS starts to serve the records of zone, in master-file syntax with
@@ -72,6 +73,14 @@ func (s *DNS) SetSilent(silent bool) {
 	s.silent = silent
 }
 
+// SetLie makes the server give every name one IPv4 address and no other record,
+// as captive networks do; the zero Addr makes it honest again.
+func (s *DNS) SetLie(a netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lie = a
+}
+
 func (s *DNS) answer(w dns.ResponseWriter, query *dns.Msg) {
 	if len(query.Question) != 1 {
 		reply := new(dns.Msg).SetRcode(query, dns.RcodeFormatError)
@@ -101,6 +110,14 @@ func (s *DNS) reply(query *dns.Msg, q dns.Question) (reply *dns.Msg, silent bool
 	reply = new(dns.Msg).SetReply(query)
 	reply.Authoritative, reply.RecursionAvailable = true, true
 	name := strings.ToLower(q.Name)
+	if s.lie.IsValid() {
+		if q.Qtype == dns.TypeA {
+			reply.Answer = append(reply.Answer, &dns.A{
+				Hdr: dns.RR_Header{Name: q.Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 60}, A: s.lie.AsSlice(),
+			})
+		}
+		return reply, s.silent
+	}
 	for range 8 {
 		all, exists := s.records[name]
 		if !exists && len(reply.Answer) == 0 {

@@ -5,18 +5,15 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
-	"net"
-	"net/netip"
 	"sync"
 
 	"mifvif/pvd"
+	"mifvif/uplinks/inside"
 )
 
-// Config is what a Validator needs of others. Dial and Lookup stay inside the
-// domain they are given; both must be safe for concurrent use and honour ctx.
+// Config is what a Validator needs of others.
 type Config struct {
-	Dial   func(ctx context.Context, d *pvd.Domain, network string, dst netip.AddrPort) (net.Conn, error)
-	Lookup func(ctx context.Context, d *pvd.Domain, name string) ([]netip.Addr, error)
+	inside.Network
 	// Roots check the API's certificate; nil: those of the system.
 	Roots *x509.CertPool
 	// Deliver gets each new verdict, from many goroutines; it must not block.
@@ -37,7 +34,7 @@ type Validator struct {
 
 // New checks cfg; it starts nothing.
 func New(cfg Config, log *slog.Logger) (*Validator, error) {
-	if cfg.Dial == nil || cfg.Lookup == nil || cfg.Deliver == nil {
+	if !cfg.Complete() || cfg.Deliver == nil {
 		return nil, errors.New("a validator needs ways to dial, to look up and to deliver")
 	}
 	return &Validator{cfg: cfg, log: log, watchers: make(map[pvd.Key]*watcher)}, nil

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"mifvif/pvd"
+	"mifvif/uplinks/inside"
 )
 
 // network is a domain's network in memory: its names, and the pages of whatever
@@ -93,7 +94,7 @@ func validator(t *testing.T, n *network) (*Validator, <-chan pvd.Verdict) {
 	t.Helper()
 	verdicts := make(chan pvd.Verdict, 64)
 	v, err := New(Config{
-		Dial: n.dial, Lookup: n.lookup,
+		Network: inside.Network{Dial: n.dial, Lookup: n.lookup},
 		Deliver: func(_ pvd.Key, found pvd.Verdict) { verdicts <- found },
 	}, slog.New(slog.DiscardHandler))
 	if err != nil {

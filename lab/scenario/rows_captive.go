@@ -1,0 +1,223 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"mifvif/lab"
+	"mifvif/lab/serve"
+)
+
+// captiveRows are RFC 6418 4.1 and 4.4 where a network wants a login.
+func captiveRows() []Scenario {
+	return []Scenario{
+		{ID: "4.1-CP0", Title: "after the login names are asked anew and nothing learnt before is used", Layout: firstLater, Config: named, Run: afterLogin},
+		{ID: "4.1-CP1", Title: "while a network wants a login the other's answers are not tried through it", Layout: firstLater, Config: named, Run: captiveUnused},
+		{ID: "4.1-CP2", Title: "a captive network's answers reach no app but the portal's own", Layout: firstLater, Config: named, Run: captiveUnheard},
+	}
+}
+
+// named calls the uplinks by their networks.
+const named = `
+pvds:
+  - {name: n1, interface: e1, dns: {servers: [10.1.0.53]}}
+  - {name: n2, interface: e2, dns: {servers: [10.2.0.53]}}
+`
+
+// firstLater has n1, ranked first by everyone, come later.
+func firstLater() lab.Layout {
+	l := lab.TwoNetworks()
+	l.Networks[0].Detached, l.Networks[0].Metric = true, 50
+	return l
+}
+
+// attachCaptive has n1 come as a captive network, and waits until mifvif says
+// so.
+func (e *Env) attachCaptive(ctx context.Context) (*lab.Captive, error) {
+	captive, err := e.MakeCaptive("n1")
+	if err != nil {
+		return nil, err
+	}
+	if err := e.Attach("n1"); err != nil {
+		return nil, err
+	}
+	if e.Daemon == nil {
+		return captive, e.WriteResolvConf()
+	}
+	return captive, within(ctx, func() error { return e.inState(ctx, "n1", "captive") })
+}
+
+// inState returns an error unless a domain is in a state.
+func (e *Env) inState(ctx context.Context, name, state string) error {
+	var status struct {
+		PvDs []struct{ Name, State, Reason string } `json:"pvds"`
+	}
+	if err := e.JSON(ctx, &status, "status"); err != nil {
+		return err
+	}
+	for _, d := range status.PvDs {
+		if d.Name == name && d.State == state {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is not %s: %+v", name, state, status.PvDs)
+}
+
+// address asks the host's resolver for a name's IPv4 address, as a stub would;
+// zero is an answer without one.
+func (e *Env) address(name string) (netip.Addr, error) {
+	server, err := e.resolver()
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	conn, err := e.App.DialUDP(netip.AddrPortFrom(server, 53), lab.SocketOptions{})
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(answerWithin))
+	client := dns.Conn{Conn: conn}
+	if err := client.WriteMsg(new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.TypeA)); err != nil {
+		return netip.Addr{}, err
+	}
+	reply, err := client.ReadMsg()
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("ask for %s: %w", name, err)
+	}
+	for _, rr := range reply.Answer {
+		if a, ok := rr.(*dns.A); ok {
+			addr, _ := netip.AddrFromSlice(a.A)
+			return addr.Unmap(), nil
+		}
+	}
+	return netip.Addr{}, nil
+}
+
+// nameless returns an error if an app is told any address of a name.
+func (e *Env) nameless(name string) error {
+	a, err := e.address(name)
+	if err == nil && a.IsValid() {
+		err = fmt.Errorf("an app is told that %s is %v", name, a)
+	}
+	return err
+}
+
+// truth returns an error unless a general name has its true address and a flow
+// there is carried by network.
+func (e *Env) truth(ctx context.Context, name, network string) error {
+	a, err := e.address(name)
+	if err != nil {
+		return err
+	}
+	if a != lab.Public4() {
+		return fmt.Errorf("%s has the address %v, want %v", name, a, lab.Public4())
+	}
+	return e.Carried(ctx, network, public4(lab.PortEcho), lab.SocketOptions{})
+}
+
+func captiveUnheard(ctx context.Context, e *Env) error {
+	captive, err := e.attachCaptive(ctx)
+	if err != nil {
+		return err
+	}
+	for range 20 {
+		if err := e.truth(ctx, "www.example.net", "n2"); err != nil {
+			return err
+		}
+	}
+	if err := e.throughPortal(ctx, captive); err != nil {
+		return err
+	}
+	if err := e.Detach("n2"); err != nil { // n1 is alone now
+		return err
+	}
+	if err := within(ctx, func() error { return e.inState(ctx, "n2", "offline") }); err != nil {
+		return err
+	}
+	if err := e.nameless("www.example.net"); err != nil {
+		return fmt.Errorf("with the captive network alone: %w", err)
+	}
+	if t, err := e.Ask(ctx, public4(lab.PortEcho), lab.SocketOptions{}); err == nil {
+		return fmt.Errorf("with the captive network alone a flow was carried by %q", t.Network)
+	}
+	for _, q := range captive.Web.Log.Queries() {
+		if q.Name != portalPage {
+			return fmt.Errorf("the portal was asked %v by an app that did not mean it", q)
+		}
+	}
+	return nil
+}
+
+const portalPage = "/login"
+
+// throughPortal opens the portal as a person does, and has it say whom it saw.
+func (e *Env) throughPortal(ctx context.Context, captive *lab.Captive) error {
+	if e.Daemon == nil {
+		return errNoDaemon
+	}
+	exit, err := e.Daemon.CLI(ctx, "portal", "n1", "--", "curl", "-s", "http://any.example.org"+portalPage)
+	if err != nil || exit.Code != 0 {
+		return fmt.Errorf("mifvif portal n1: %v, %w", exit, err)
+	}
+	src, network, ok := serve.ParseSeen(strings.TrimSpace(exit.Stdout))
+	if !ok || network != lab.PortalName("n1") || src.Addr() != e.Network("n1").Host4() {
+		return fmt.Errorf("the portal's page is %q, want one of %s that has seen %v", exit.Stdout, lab.PortalName("n1"), e.Network("n1").Host4())
+	}
+	if len(captive.Web.Log.For(portalPage)) == 0 {
+		return fmt.Errorf("the portal at %v has not been asked", captive.Portal)
+	}
+	return nil
+}
+
+func captiveUnused(ctx context.Context, e *Env) error {
+	if _, err := e.attachCaptive(ctx); err != nil {
+		return err
+	}
+	elsewhere, err := e.Host.Capture("e1", func(r lab.Record) bool { return r.Dst == lab.Public4() || r.Dst == lab.Public6() })
+	if err != nil {
+		return err
+	}
+	defer elsewhere.Close()
+	for range 50 {
+		if err := e.truth(ctx, "www.example.net", "n2"); err != nil {
+			return err
+		}
+	}
+	return nothing(elsewhere, "the captive network was tried")
+}
+
+func afterLogin(ctx context.Context, e *Env) error {
+	captive, err := e.attachCaptive(ctx)
+	if err != nil {
+		return err
+	}
+	if err := e.Detach("n2"); err != nil {
+		return err
+	}
+	if err := e.nameless("www.example.net"); err != nil {
+		return fmt.Errorf("before the login: %w", err)
+	}
+	captive.LogIn()
+	if e.Daemon != nil {
+		login, err := e.Daemon.CLI(ctx, "portal", "n1", "--", "true") // a person says so
+		if err != nil || login.Code != 0 {
+			return fmt.Errorf("mifvif portal n1: %v, %w", login, err)
+		}
+	}
+	if err := within(ctx, func() error { return e.inState(ctx, "n1", "online") }); err != nil {
+		return err
+	}
+	before := len(e.Resolvers["n1"].Log.For("www.example.net"))
+	if err := e.truth(ctx, "www.example.net", "n1"); err != nil {
+		return err
+	}
+	if after := len(e.Resolvers["n1"].Log.For("www.example.net")); after == before {
+		return fmt.Errorf("n1's resolver was not asked anew after the login")
+	}
+	return nil
+}
