@@ -49,7 +49,9 @@ type Common struct {
 	// Resolvers are the networks' name servers by the network's name, and
 	// "core" is the public web server's.
 	Resolvers map[string]*serve.DNS
-	Web       *serve.HTTP // on Public4 and Public6, port 80
+	// Dnsmasq are the DHCP servers of the networks that have one.
+	Dnsmasq map[string]*Dnsmasq
+	Web     *serve.HTTP // on Public4 and Public6, port 80
 
 	// Advertisers are the voices of the routers that advertise, by network, from
 	// when the host is attached.
@@ -62,7 +64,7 @@ type Common struct {
 func NewCommon(layout Layout, log *slog.Logger) (*Common, error) {
 	c := &Common{
 		World: New(log), Layout: layout,
-		Resolvers: make(map[string]*serve.DNS), Advertisers: make(map[string]*Advertiser), wires: make(map[string]*Wire),
+		Resolvers: make(map[string]*serve.DNS), Dnsmasq: make(map[string]*Dnsmasq), Advertisers: make(map[string]*Advertiser), wires: make(map[string]*Wire),
 	}
 	if err := c.build(); err != nil {
 		c.Close()
@@ -141,7 +143,11 @@ func (c *Common) buildNetwork(n Network) error {
 			return err
 		}
 	}
-	return c.serveNetwork(n, router)
+	if err := c.serveNetwork(n, router); err != nil || n.DHCP == nil {
+		return err
+	}
+	c.Dnsmasq[n.Name], err = c.ServeDHCP(n.Name, *n.DHCP)
+	return err
 }
 
 func (c *Common) joinHost(n Network, router *Node) error {

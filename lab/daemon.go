@@ -57,7 +57,7 @@ func (n *Node) StartDaemon(ctx context.Context, binary, config string, args ...s
 		reader.Close()
 		return nil, err
 	}
-	d := &Daemon{node: n, binary: binary, process: process, output: newOutput()}
+	d := &Daemon{node: n, binary: binary, process: process, output: newOutput(readyLine)}
 	go d.output.read(reader)
 	return d, d.awaitReady(ctx)
 }
@@ -168,6 +168,7 @@ func (d *Daemon) Files() (int, error) {
 
 // output keeps the last lines of a daemon and waits for the one that matters.
 type output struct {
+	mark  string        // is in that line
 	ready chan struct{} // closed when it said so
 	ended chan struct{} // closed when it said its last
 
@@ -175,8 +176,8 @@ type output struct {
 	lines []string
 }
 
-func newOutput() *output {
-	return &output{ready: make(chan struct{}), ended: make(chan struct{})}
+func newOutput(mark string) *output {
+	return &output{mark: mark, ready: make(chan struct{}), ended: make(chan struct{})}
 }
 
 // read ends when the daemon has.
@@ -186,7 +187,7 @@ func (o *output) read(r io.ReadCloser) {
 	said := false
 	for lines := bufio.NewScanner(r); lines.Scan(); {
 		o.add(lines.Text())
-		if !said && strings.Contains(lines.Text(), readyLine) {
+		if !said && strings.Contains(lines.Text(), o.mark) {
 			said = true
 			close(o.ready)
 		}

@@ -28,6 +28,8 @@ type Network struct {
 	Impairment *WireConfig
 	// Detached leaves the host without addresses and routes until Attach.
 	Detached bool
+	// DHCP, if set, is served by dnsmasq on the router.
+	DHCP *DHCP
 	// Switch names the bridge that joins the host's link with the routers of
 	// several networks; "" is a link of the network's own.
 	Switch string

@@ -19,6 +19,8 @@ type SocketOptions struct {
 	Device string         // SO_BINDTODEVICE
 	TOS    uint8          // IP_TOS / IPV6_TCLASS: DSCP in the upper six bits
 	TTL    uint8          // 0: the kernel's default
+	// Broadcast lets it send to every host of a link.
+	Broadcast bool
 }
 
 // set applies o to a socket.
@@ -26,6 +28,11 @@ func (o SocketOptions) set(fd int, is6 bool) error {
 	if o.Device != "" {
 		if err := unix.BindToDevice(fd, o.Device); err != nil {
 			return fmt.Errorf("bind to %s: %w", o.Device, err)
+		}
+	}
+	if o.Broadcast {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1); err != nil {
+			return fmt.Errorf("allow broadcasts: %w", err)
 		}
 	}
 	level, tos, ttl := unix.IPPROTO_IP, unix.IP_TOS, unix.IP_TTL
