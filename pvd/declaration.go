@@ -3,10 +3,8 @@ package pvd
 import (
 	"net/netip"
 	"path"
-	"strconv"
+	"slices"
 	"strings"
-
-	"mifvif/netwatch"
 )
 
 // Declaration is what an entry of `pvds:` says about a domain: it names one
@@ -46,17 +44,18 @@ func (d *Declaration) lay(on *Domain) {
 		on.Addresses = only(on.Addresses, d.Addresses)
 	}
 	if len(d.NextHops) > 0 {
-		on.NextHops = nil
-		for i, hop := range d.NextHops {
-			on.NextHops = append(on.NextHops, NextHop{Addr: hop, Is6: hop.Is6(), Metric: i, Origin: FromConfig})
-		}
-		on.Internet = true
+		d.steer(on)
 	}
 	if d.Internet != nil {
 		on.Internet = *d.Internet
 		d.reach(on)
 	}
-	on.Prefixes, on.Zones, on.Search = d.Prefixes, zones(d.Zones, FromConfig), zones(d.Search, FromConfig)
+	on.Prefixes = d.Prefixes
+	on.Zones = append(zones(d.Zones, FromConfig), on.Zones...)
+	on.Search = append(zones(d.Search, FromConfig), on.Search...)
+	if len(d.Servers) > 0 {
+		on.Resolvers = nil
+	}
 	for _, s := range d.Servers {
 		on.Resolvers = append(on.Resolvers, Resolver{Addr: s, Origin: FromConfig})
 	}
@@ -65,6 +64,22 @@ func (d *Declaration) lay(on *Domain) {
 	if d.Trusted != nil && *d.Trusted {
 		on.Trust = Trusted
 	}
+}
+
+// steer makes the declared next hops those of the domain, in their order. What
+// is known of one that was discovered stays.
+func (d *Declaration) steer(on *Domain) {
+	found := on.NextHops
+	on.NextHops = nil
+	for i, addr := range d.NextHops {
+		hop := NextHop{Addr: addr, Is6: addr.Is6(), Origin: FromConfig}
+		if at := slices.IndexFunc(found, func(h NextHop) bool { return h.Addr == addr }); at >= 0 && found[at].Origin == FromRA {
+			hop = found[at]
+		}
+		hop.Metric = i
+		on.NextHops = append(on.NextHops, hop)
+	}
+	on.Internet = true
 }
 
 // zones restates names that all came from one place.
@@ -141,25 +156,11 @@ func (d *Discovery) declared(ifname string) *Declaration {
 	return nil
 }
 
-// nameOf returns what the domain of a link is called: as declared, else like its
-// interface, with the number of it where a declared domain has taken that name.
-func (d *Discovery) nameOf(link netwatch.Link) string {
-	if decl := d.declared(link.Name); decl != nil {
-		return decl.Name
-	}
-	for i := range d.Declarations {
-		if d.Declarations[i].Name == link.Name {
-			return link.Name + "#" + strconv.Itoa(link.Index)
-		}
-	}
-	return link.Name
-}
-
 // names reports whether a domain of that identity is declared.
-func (d *Discovery) names(id string) bool {
+func (d *Discovery) names(id identity) bool {
 	for i := range d.Declarations {
 		decl := &d.Declarations[i]
-		if own := identity(decl.ifname()); id == own || id == own+"@"+decl.Name {
+		if own := decl.ifname(); id == (identity{ifname: own}) || id == (identity{own, declared, decl.Name}) {
 			return true
 		}
 	}

@@ -3,8 +3,11 @@ package pvd
 import "time"
 
 // Deadline returns when Build has to be called again although nothing changed,
-// because a lost domain is to be forgotten then; ok is false when there is none.
+// because something a network said is over then or a lost domain is to be
+// forgotten; ok is false when there is none.
 func (b *Builder) Deadline() (at time.Time, ok bool) {
+	at = b.ledger.next()
+	ok = !at.IsZero()
 	for id, m := range b.known {
 		if !b.perishable(id, m) {
 			continue
@@ -30,7 +33,7 @@ func (b *Builder) forget() {
 }
 
 // perishable reports whether a domain is lost and only remembered.
-func (b *Builder) perishable(id string, m *memory) bool {
+func (b *Builder) perishable(id identity, m *memory) bool {
 	return m.last != nil && m.last.State == Offline && !b.discovery.names(id)
 }
 
@@ -46,9 +49,9 @@ func (b *Builder) lostOnes() int {
 
 // dropOldest forgets the domain that was lost first.
 func (b *Builder) dropOldest() {
-	var oldest string
+	var oldest identity
 	for id, m := range b.known {
-		if b.perishable(id, m) && (oldest == "" || m.lost.Before(b.known[oldest].lost)) {
+		if b.perishable(id, m) && (oldest == identity{} || m.lost.Before(b.known[oldest].lost)) {
 			oldest = id
 		}
 	}
@@ -56,11 +59,20 @@ func (b *Builder) dropOldest() {
 }
 
 // drop forgets a domain and gives its slot back.
-func (b *Builder) drop(id string) {
+func (b *Builder) drop(id identity) {
 	if m := b.known[id]; m != nil {
 		if m.last != nil {
 			b.slots.release(m.slot)
 		}
 		delete(b.known, id)
+	}
+}
+
+// dropLink forgets every domain of an interface.
+func (b *Builder) dropLink(ifname string) {
+	for id := range b.known {
+		if id.ifname == ifname {
+			b.drop(id)
+		}
 	}
 }

@@ -15,12 +15,13 @@ const mainTable = 254
 
 // view is a kernel state sorted by interface.
 type view struct {
+	names     map[string]bool
 	addresses map[int][]netwatch.Address
 	routes    map[int][]netwatch.Route
 }
 
 func newView(st netwatch.State) *view {
-	v := &view{addresses: make(map[int][]netwatch.Address), routes: make(map[int][]netwatch.Route)}
+	v := &view{names: make(map[string]bool), addresses: make(map[int][]netwatch.Address), routes: make(map[int][]netwatch.Route)}
 	for _, a := range st.Addresses {
 		v.addresses[a.Ifindex] = append(v.addresses[a.Ifindex], a)
 	}
@@ -29,14 +30,20 @@ func newView(st netwatch.State) *view {
 			v.routes[r.Ifindex] = append(v.routes[r.Ifindex], r)
 		}
 	}
+	for _, l := range st.Links {
+		v.names[l.Name] = true
+	}
 	return v
 }
 
+// has reports whether there is an interface of that name.
+func (v *view) has(ifname string) bool { return v.names[ifname] }
+
 // fill gives d the addresses, next hops and routes that the kernel has for its
-// interface.
-func (v *view) fill(d *Domain) {
+// interface and that belong to its part of the link.
+func (v *view) fill(d *Domain, p *part, div *division) {
 	for _, a := range v.addresses[d.Ifindex] {
-		if !a.Global || a.Tentative || a.Prefix.Addr().IsLinkLocalUnicast() {
+		if !a.Global || a.Tentative || a.Prefix.Addr().IsLinkLocalUnicast() || !div.owns(p, a.Prefix) {
 			continue
 		}
 		d.Addresses = append(d.Addresses, Address{
@@ -47,13 +54,14 @@ func (v *view) fill(d *Domain) {
 	halves := overriding(v.routes[d.Ifindex])
 	for _, r := range v.routes[d.Ifindex] {
 		switch {
+		case !div.leads(p, r.Gateway, r.Dst):
 		case r.Dst.Bits() == 0:
 			d.addHop(nextHop(r))
 		case r.Dst.Bits() == 1 && slices.Contains(halves, gateway{r.Gateway, r.Dst.Addr().Is6()}):
 			h := nextHop(r)
 			h.Overrides = true
 			d.addHop(h)
-		case d.connected(r) || r.Dst.Addr().IsLinkLocalUnicast() || r.Dst.Addr().IsMulticast():
+		case v.connected(r) || r.Dst.Addr().IsLinkLocalUnicast() || r.Dst.Addr().IsMulticast():
 		case len(d.Routes) < maxRoutes:
 			d.addRoute(Route{Dst: r.Dst, Via: r.Gateway, Origin: origin(r)})
 		}
@@ -94,10 +102,10 @@ func nextHop(r netwatch.Route) NextHop {
 	return NextHop{Addr: r.Gateway, Is6: r.Dst.Addr().Is6(), Metric: r.Metric, Origin: origin(r), Path: r.Path}
 }
 
-// connected reports whether r is the route to an on-link prefix of d's, which
-// follows from the address.
-func (d *Domain) connected(r netwatch.Route) bool {
-	return !r.Gateway.IsValid() && slices.ContainsFunc(d.Addresses, func(a Address) bool {
+// connected reports whether r is the route to an on-link prefix, which follows
+// from an address.
+func (v *view) connected(r netwatch.Route) bool {
+	return !r.Gateway.IsValid() && slices.ContainsFunc(v.addresses[r.Ifindex], func(a netwatch.Address) bool {
 		return a.Prefix.Masked() == r.Dst
 	})
 }
