@@ -6,6 +6,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"mifvif/pvd"
 )
@@ -132,7 +133,7 @@ func (r *reader) lans(cfg *Config, names []string) {
 }
 
 func (r *reader) pvds(cfg *Config, list []rawPvD) {
-	names, interfaces := make(map[string]bool), make(map[string]bool)
+	names, wholes := make(map[string]bool), make(map[string]bool)
 	for i, in := range list {
 		at := fmt.Sprintf("$.pvds[%d]", i)
 		switch {
@@ -144,13 +145,18 @@ func (r *reader) pvds(cfg *Config, list []rawPvD) {
 		switch {
 		case !validInterface(in.Interface):
 			r.at(at, "domain %q: interface %q is no interface name (interface: such as wg0)", in.Name, in.Interface)
-		case interfaces[in.Interface]:
-			r.at(at+".interface", "there are two domains on %s (this version has one domain for each interface)", in.Interface)
+		case whole(in) && wholes[in.Interface]:
+			r.at(at+".interface", "there are two domains for all of %s (tell them apart by next_hops, or name one by its PvD id)", in.Interface)
 		}
-		names[in.Name], interfaces[in.Interface] = true, true
+		names[in.Name] = true
+		wholes[in.Interface] = wholes[in.Interface] || whole(in)
 		cfg.PvDs = append(cfg.PvDs, r.pvd(at, in))
 	}
 }
+
+// whole reports whether an entry is about all of its interface: it has no next hop
+// of its own, and its name is no PvD id, which is a domain name.
+func whole(in rawPvD) bool { return len(in.NextHops) == 0 && !strings.Contains(in.Name, ".") }
 
 func (r *reader) pvd(at string, in rawPvD) pvd.Declaration {
 	r.missing(at+".bandwidth", "bandwidth", in.Bandwidth != nil)

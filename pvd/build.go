@@ -76,7 +76,7 @@ func (b *Builder) Build(st netwatch.State, in Inputs) *Set {
 	}
 	b.ledger.sweep(w.now, attachedLinks(st))
 	for _, link := range st.Links {
-		if link.Loopback || b.discovery.ignored(link.Name) {
+		if link.Loopback || b.discovery.Ignores(link.Name) {
 			b.dropLink(link.Name)
 			continue
 		}

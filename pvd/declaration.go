@@ -129,9 +129,9 @@ type Discovery struct {
 	Declarations []Declaration
 }
 
-// ignored reports whether the interface is none of ours. A declared one is ours
+// Ignores reports whether the interface is none of ours. A declared one is ours
 // whatever the patterns say.
-func (d *Discovery) ignored(ifname string) bool {
+func (d *Discovery) Ignores(ifname string) bool {
 	if ifname == d.Own {
 		return true
 	}

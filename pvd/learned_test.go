@@ -79,15 +79,18 @@ func TestWhatNetworksSayMakesDomains(t *testing.T) {
 		want  []string
 	}{
 		{
-			"a router of an ordinary dual-stack link", plain(), []Report{ra("pio", "2001:db8:1::/64", "dns", "2001:db8:1::53")},
+			"a router of an ordinary dual-stack link", plain(),
+			[]Report{ra("pio", "2001:db8:1::/64", "dns", "2001:db8:1::53")},
 			[]string{"eth0 online internet 192.0.2.10/24 " + v6 + " via 192.0.2.1 via fe80::1 ra dns 2001:db8:1::53"},
 		},
 		{
-			"an explicit domain that IPv4 belongs to is all there is", plain(), []Report{ra("id", "isp.example", "L", "pio", "2001:db8:1::/64"), dhcp(FromDHCPv4, "192.0.2.1", "192.0.2.53")},
+			"an explicit domain that IPv4 belongs to is all there is", plain(),
+			[]Report{ra("id", "isp.example", "L", "pio", "2001:db8:1::/64"), dhcp(FromDHCPv4, "192.0.2.1", "192.0.2.53")},
 			[]string{"isp.example online internet 192.0.2.10/24 " + v6 + " via 192.0.2.1 via fe80::1 ra dns 192.0.2.53"},
 		},
 		{
-			"without the L flag IPv4 stays implicit", plain(), []Report{ra("id", "isp.example", "pio", "2001:db8:1::/64"), dhcp(FromDHCPv4, "192.0.2.1", "192.0.2.53")},
+			"without the L flag IPv4 stays implicit", plain(),
+			[]Report{ra("id", "isp.example", "pio", "2001:db8:1::/64"), dhcp(FromDHCPv4, "192.0.2.1", "192.0.2.53")},
 			[]string{
 				"eth0 online internet 192.0.2.10/24 via 192.0.2.1 dns 192.0.2.53",
 				"isp.example online internet " + v6 + " via fe80::1 ra",
@@ -150,15 +153,18 @@ func TestWhatNetworksSayMakesDomains(t *testing.T) {
 			[]string{"isp.example online internet " + v6 + " via fe80::1 ra route 2001:db8:9::/48"},
 		},
 		{
-			"a router that is none any more", plain(), []Report{ra("pio", "2001:db8:1::/64"), ra("gone")},
+			"a router that is none any more", plain(),
+			[]Report{ra("pio", "2001:db8:1::/64"), ra("gone")},
 			[]string{"eth0 online internet 192.0.2.10/24 via 192.0.2.1"},
 		},
 		{
-			"a default route (RIO) outlives the header", plain(), []Report{ra("pio", "2001:db8:1::/64"), ra("gone", "rio", "::/0")},
+			"a default route (RIO) outlives the header", plain(),
+			[]Report{ra("pio", "2001:db8:1::/64"), ra("gone", "rio", "::/0")},
 			[]string{"eth0 online internet 192.0.2.10/24 " + v6 + " via 192.0.2.1 via fe80::1 ra"},
 		},
 		{
-			"a server taken back", plain(), []Report{ra("pio", "2001:db8:1::/64", "dns", "2001:db8:1::53"), ra("dns", "2001:db8:1::53", "over")},
+			"a server taken back", plain(),
+			[]Report{ra("pio", "2001:db8:1::/64", "dns", "2001:db8:1::53"), ra("dns", "2001:db8:1::53", "over")},
 			[]string{"eth0 online internet 192.0.2.10/24 " + v6 + " via 192.0.2.1 via fe80::1 ra"},
 		},
 		{

@@ -32,6 +32,8 @@ type publisher struct {
 	servers  chan host.Upstreams // 1: likewise
 	orders   chan order          // unbuffered: reload waits until its own is in force
 	verdicts verdicts
+	sources  *sources
+	agenda   *agenda
 	stopped  sync.WaitGroup // done when nothing is applied any more
 	last     netwatch.State
 	hints    pvd.Hints
@@ -45,8 +47,9 @@ type order struct {
 }
 
 func newPublisher(d *daemon, cfg *config.Config) *publisher {
+	builder := pvd.NewBuilder(discovery(cfg))
 	p := &publisher{
-		d: d, builder: pvd.NewBuilder(discovery(cfg)),
+		d: d, builder: builder, sources: newSources(builder, d.log), agenda: newAgenda(),
 		verdicts: newVerdicts(),
 		states:   make(chan netwatch.State, 1), servers: make(chan host.Upstreams, 1), orders: make(chan order),
 	}
@@ -88,6 +91,8 @@ func (p *publisher) run(ctx context.Context, ready func()) error {
 		failed <- netwatch.New(p.d.log).Run(ctx, func(s netwatch.State) { latest(p.states, s) })
 	})
 	p.setHints(host.Discover(ctx, p.hostConfig(), p.d.log))
+	watching.Go(func() { p.sources.run(ctx) })
+	defer p.agenda.timer.Stop()
 	tick := time.NewTicker(repairEvery)
 	defer tick.Stop()
 	told := false
@@ -116,6 +121,10 @@ func (p *publisher) run(ctx context.Context, ready func()) error {
 			p.publish()
 			close(o.done)
 		case <-p.verdicts.news:
+			p.publish()
+		case <-p.sources.news:
+			p.agenda.said()
+		case <-p.agenda.timer.C:
 			p.publish()
 		case <-tick.C:
 			p.look()
@@ -178,8 +187,11 @@ func (p *publisher) look() {
 // publish puts the present state in force: the way out first, then who may
 // choose it, then what draws traffic in; what stood on a lost domain ends last.
 func (p *publisher) publish() {
+	began := time.Now()
 	cfg := p.d.config.Load()
 	old := p.d.current.Load()
+	heeded := discovery(cfg)
+	p.sources.watch(p.last, func(ifname string) bool { return !heeded.Ignores(ifname) })
 	set := p.builder.Build(p.last, pvd.Inputs{Hints: p.hints, Validating: true, Verdicts: p.verdicts.all()})
 	applied := p.d.uplinks.Apply(set, p.last)
 	p.d.current.Store(set)
@@ -196,6 +208,7 @@ func (p *publisher) publish() {
 	for _, e := range pvd.Diff(old, set) {
 		p.d.log.Info("domain changed", "type", e.Type, "pvd", e.PvD, "detail", e.Detail)
 	}
+	p.agenda.done(began, p.builder)
 }
 
 // draw makes mif0 attract what it should, which is nothing where the configuration

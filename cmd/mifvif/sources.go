@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"mifvif/netwatch"
+	"mifvif/pvd"
+)
+
+// source hears what networks say by one protocol, on the links it is told to
+// watch, and delivers it as pvd.Reports.
+type source interface {
+	// Watch replaces the links that are watched: those that are up and not ignored.
+	Watch(links ...netwatch.Link)
+	// Run hears and delivers until ctx ends and has joined its goroutines by then.
+	Run(ctx context.Context) error
+}
+
+// sources are all of them, and the way of what they say to the publisher.
+type sources struct {
+	builder *pvd.Builder
+	all     []source
+	news    chan struct{} // 1: something was said
+	log     *slog.Logger
+}
+
+func newSources(b *pvd.Builder, log *slog.Logger) *sources {
+	return &sources{builder: b, news: make(chan struct{}, 1), log: log}
+}
+
+// deliver takes one report; safe for concurrent use.
+func (s *sources) deliver(r pvd.Report) { //nolint:unused // the first source takes it
+	if s.builder.Learn(r) {
+		latest(s.news, struct{}{})
+	}
+}
+
+// watch has every source follow the links of a state.
+func (s *sources) watch(st netwatch.State, heeded func(ifname string) bool) {
+	var links []netwatch.Link
+	for _, l := range st.Links {
+		if !l.Loopback && l.Up && l.Carrier && heeded(l.Name) {
+			links = append(links, l)
+		}
+	}
+	for _, one := range s.all {
+		one.Watch(links...)
+	}
+}
+
+// run runs every source until ctx ends. One that fails is missed, no more: its
+// networks are known by what the others and the kernel say.
+func (s *sources) run(ctx context.Context) {
+	var running sync.WaitGroup
+	for _, one := range s.all {
+		running.Go(func() {
+			if err := one.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+				s.log.Warn("a source of provisioning domains has stopped", "error", err)
+			}
+		})
+	}
+	running.Wait()
+}
+
+// How long what networks say is gathered before it is put in force: at least, as a
+// multiple of the time that publishing took last, and at most.
+const (
+	gather     = 30 * time.Millisecond
+	gatherRest = 4
+	gatherMost = 2 * time.Second
+)
+
+// agenda says when to publish for the sake of time alone: what was said and is
+// gathered, and what is over.
+type agenda struct {
+	timer *time.Timer
+	due   time.Time // zero: nothing is
+	took  time.Duration
+}
+
+func newAgenda() *agenda {
+	a := &agenda{timer: time.NewTimer(time.Hour)}
+	a.timer.Stop()
+	return a
+}
+
+// by has the timer fire at a time at the latest.
+func (a *agenda) by(at time.Time) {
+	if a.due.IsZero() || at.Before(a.due) {
+		a.due = at
+		a.timer.Reset(time.Until(at))
+	}
+}
+
+// said has what was heard now put in force soon.
+func (a *agenda) said() {
+	a.by(time.Now().Add(min(max(gather, gatherRest*a.took), gatherMost)))
+}
+
+// done notes that all was published just now, which took from began until now,
+// and when it has to be again.
+func (a *agenda) done(began time.Time, b *pvd.Builder) {
+	a.took, a.due = time.Since(began), time.Time{}
+	a.timer.Stop()
+	if at, ok := b.Deadline(); ok {
+		a.by(at)
+	}
+}
