@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	wire "github.com/miekg/dns"
 )
@@ -148,7 +149,11 @@ func FuzzAnswer(f *testing.F) {
 		_ = usable(m)
 		addresses(m, "www.example.net.", wire.TypeA)
 		r, _ := parse(raw(func(*wire.Msg) {}))
-		answer := r.pack(r.relayed(m, 30))
+		e, err := newEntry(m, r, time.Now())
+		if err != nil {
+			return
+		}
+		answer := r.packed(e, 30, nil, time.Now())
 		var back wire.Msg
 		if err := back.Unpack(answer); err != nil || len(answer) > r.size {
 			t.Fatalf("the client gets %d bytes it cannot read: %v", len(answer), err)

@@ -11,11 +11,14 @@
 //  3. resolve.go is the straight line: special.go answers the names that must
 //     never leave (RFC 6761), then the Chooser speaks, then its domains are
 //     asked in order.
-//  4. domain.go asks one domain: its servers rotate, the dead ones last.
-//  5. exchange.go asks one server: UDP, then TCP where the answer was cut.
-//  6. reply.go turns the answer into the client's: its id, its question as it
+//  4. consult.go looks into the domain's cache (cache.go), which dies with the
+//     domain instance, and asks for everybody who waits for the same.
+//  5. domain.go asks one domain: its servers rotate, the dead ones last.
+//  6. exchange.go asks one server: UDP, then TCP where the answer was cut.
+//  7. learn.go tells which addresses the name gave; names.go remembers them with
+//     their domain, and aliases.go tells two domains' equal addresses apart.
+//  8. entry.go turns the answer into the client's: its id, its question as it
 //     was spelt, its EDNS, its size.
-//  7. learn.go tells which addresses the name gave; names.go remembers them.
 //
 // It must not know rules, routes or sockets: those are the Chooser's and the
 // Dialer's. Only miekg/dns parses and builds messages.

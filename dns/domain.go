@@ -34,11 +34,11 @@ func (e *badAnswer) Error() string { return "resolver answered " + wire.RcodeToS
 // answer. A server that stays silent for its usual time gets company, not a
 // replacement: its late answer still counts. In the last domain of a query all
 // the time that is left is spent, in others each server is waited for once.
-func (s *Server) ask(ctx context.Context, d *pvd.Domain, r *request, last bool) (*wire.Msg, error) {
+func (s *Server) ask(ctx context.Context, d *pvd.Domain, r *request, last bool) (result, error) {
 	in := s.instances.of(d)
 	servers := in.order(reachable(d), time.Now())
 	if len(servers) == 0 {
-		return nil, fmt.Errorf("ask %s: %w", d.Name, errNoResolver)
+		return result{}, fmt.Errorf("ask %s: %w", d.Name, errNoResolver)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	a := &asking{
@@ -52,11 +52,11 @@ func (s *Server) ask(ctx context.Context, d *pvd.Domain, r *request, last bool) 
 	defer a.exchanges.Wait()
 	defer cancel()
 	defer context.AfterFunc(in.ctx, cancel)()
-	m, err := a.run(ctx)
+	res, err := a.run(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", d.Name, err)
+		return result{}, fmt.Errorf("ask %s: %w", d.Name, err)
 	}
-	return m, nil
+	return res, nil
 }
 
 // asking is one query under way in one domain.
@@ -82,7 +82,7 @@ type result struct {
 }
 
 // run starts exchanges and takes the first usable answer.
-func (a *asking) run(ctx context.Context) (*wire.Msg, error) {
+func (a *asking) run(ctx context.Context) (result, error) {
 	a.failure = errNoAnswer
 	patience := time.NewTimer(0)
 	defer patience.Stop()
@@ -90,19 +90,19 @@ func (a *asking) run(ctx context.Context) (*wire.Msg, error) {
 		select {
 		case <-patience.C:
 			if !a.start(ctx, patience) && !a.last {
-				return nil, a.failure
+				return result{}, a.failure
 			}
 		case res := <-a.results:
 			a.pending--
 			if res.err == nil {
-				return res.msg, nil
+				return res, nil
 			}
 			a.giveUp(res)
 			if !a.start(ctx, patience) && a.pending == 0 {
-				return nil, a.failure
+				return result{}, a.failure
 			}
 		case <-ctx.Done():
-			return nil, a.failure
+			return result{}, a.failure
 		}
 	}
 }

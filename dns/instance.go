@@ -3,6 +3,7 @@ package dns
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,14 +16,18 @@ type instance struct {
 	ctx    context.Context // ends with the instance
 	cancel context.CancelFunc
 
+	cache   *cache
 	mu      sync.Mutex
 	servers map[netip.AddrPort]*health
+	flights map[string]*flight // by cache key
+	domain  *pvd.Domain        // as it was published last, nil before
 }
 
 // instances holds the living ones; it is bounded by the number of domains.
 type instances struct {
-	mu   sync.Mutex
-	live map[pvd.Key]*instance
+	mu    sync.RWMutex
+	live  map[pvd.Key]*instance
+	known map[pvd.Key]bool // what was published last; of the one that publishes
 }
 
 func newInstances() *instances { return &instances{live: make(map[pvd.Key]*instance)} }
@@ -30,6 +35,12 @@ func newInstances() *instances { return &instances{live: make(map[pvd.Key]*insta
 // of returns the instance of d. A domain nobody published gets one too, until
 // the next keep: the Chooser may be a moment ahead.
 func (t *instances) of(d *pvd.Domain) *instance {
+	t.mu.RLock()
+	in, ok := t.live[d.Key()]
+	t.mu.RUnlock()
+	if ok {
+		return in
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if in, ok := t.live[d.Key()]; ok {
@@ -43,21 +54,58 @@ func (t *instances) of(d *pvd.Domain) *instance {
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	in := &instance{ctx: ctx, cancel: cancel, servers: make(map[netip.AddrPort]*health)}
+	in = &instance{
+		ctx: ctx, cancel: cancel, cache: newCache(),
+		servers: make(map[netip.AddrPort]*health), flights: make(map[string]*flight),
+	}
 	t.live[d.Key()] = in
 	return in
 }
 
-// keep ends every instance that is not in set.
+// keep ends every instance that is not in set and flushes what must not outlive a
+// change (standards D.7): all of a domain whose state or resolvers are others than
+// before, so that nothing learnt behind a portal is used after it, and all denials
+// when a domain appears that may know better.
 func (t *instances) keep(set *pvd.Set) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for k, in := range t.live {
-		if set.ByKey(k) == nil {
+		d := set.ByKey(k)
+		switch {
+		case d == nil:
 			in.cancel()
 			delete(t.live, k)
+		case in.domain != nil && quarantined(in.domain, d):
+			in.cache.flush(nil)
+			fallthrough
+		default:
+			in.domain = d
 		}
 	}
+	known := t.known
+	t.known = make(map[pvd.Key]bool)
+	appeared := false
+	for _, d := range set.All() {
+		if d.Alive() {
+			t.known[d.Key()] = true
+			appeared = appeared || !known[d.Key()]
+		}
+	}
+	if appeared {
+		for _, in := range t.live {
+			in.cache.flush(func(e *entry) bool { return e.denial })
+		}
+	}
+}
+
+// quarantined reports whether what was learnt from a domain may not be used any
+// more now that it is another.
+func quarantined(was, now *pvd.Domain) bool {
+	return was.State != now.State || was.Connectivity != now.Connectivity ||
+		!slices.EqualFunc(was.Resolvers, now.Resolvers, func(a, b pvd.Resolver) bool {
+			a.Until, b.Until = time.Time{}, time.Time{}
+			return a == b
+		}) || !slices.EqualFunc(was.PREF64, now.PREF64, func(a, b pvd.PREF64) bool { return a.Prefix == b.Prefix })
 }
 
 // aliveFirst moves the domains whose every resolver has been silent lately

@@ -16,19 +16,20 @@ const (
 	maxAddrs   = 64
 )
 
-// learn passes on the addresses a positive answer gave, before the app has it.
-func (s *Server) learn(r *request, up *wire.Msg, d *pvd.Domain, c Choice) {
-	if s.cfg.Learned == nil || r.qtype != wire.TypeA && r.qtype != wire.TypeAAAA {
-		return
+// learn passes on the addresses a positive answer gave, before the app has it. It
+// returns those to give the app instead, nil if they are the same.
+func (s *Server) learn(r *request, e *entry, d *pvd.Domain, private bool) []netip.Addr {
+	if s.cfg.Learned == nil || len(e.addrs) == 0 {
+		return nil
 	}
-	addrs, ttl := addresses(up, r.name, r.qtype)
-	if len(addrs) == 0 {
-		return
-	}
-	s.cfg.Learned(Learned{
-		App: r.from, Name: strings.TrimSuffix(r.name, "."), Addrs: addrs,
-		TTL: time.Duration(ttl) * time.Second, Domain: d, Private: c.Zone != "",
+	told := s.cfg.Learned(Learned{
+		App: r.from, Name: strings.TrimSuffix(e.name, "."), Addrs: e.addrs,
+		TTL: time.Duration(e.least) * time.Second, Domain: d, Private: private, Exact: r.do || r.cd,
 	})
+	if len(told) != len(e.addrs) || &told[0] == &e.addrs[0] {
+		return nil
+	}
+	return told
 }
 
 // addresses follows the aliases from name and returns the addresses at their

@@ -44,10 +44,11 @@ func (s *Server) Lookup(ctx context.Context, d *pvd.Domain, name string) ([]neti
 func (s *Server) lookup(ctx context.Context, d *pvd.Domain, name string, qtype uint16) ([]netip.Addr, error) {
 	name = wire.Fqdn(pvd.CanonicalName(name))
 	r := &request{name: name, qtype: qtype, rd: true, question: []wire.Question{{Name: name, Qtype: qtype, Qclass: wire.ClassINET}}}
-	m, err := s.ask(ctx, d, r, true)
+	res, err := s.ask(ctx, d, r, true)
 	if err != nil {
 		return nil, fmt.Errorf("look up %s: %w", name, err)
 	}
+	m := res.msg
 	if m.Rcode == wire.RcodeNameError {
 		return nil, fmt.Errorf("look up %s in %s: %w", name, d.Name, ErrNoSuchName)
 	}

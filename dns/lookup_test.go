@@ -41,7 +41,9 @@ func TestLookupAsksItsDomainOnly(t *testing.T) {
 			w := newWorld(other)
 			w.at(c.in, 0, c.says)
 			w.at(other, 0, both)
-			s, stop := start(t, w, func(cfg *Config) { cfg.Learned = func(Learned) { t.Error("a lookup teaches nothing") } })
+			s, stop := start(t, w, func(cfg *Config) {
+				cfg.Learned = func(Learned) []netip.Addr { t.Error("a lookup teaches nothing"); return nil }
+			})
 			defer stop()
 			got, err := s.Lookup(t.Context(), c.in, "CP.example.net")
 			if !slices.Equal(got, c.want) || !errors.Is(err, c.err) {

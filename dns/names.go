@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"mifvif/pvd"
 )
 
 // How long a name is remembered beyond its records' life: apps connect late
@@ -25,11 +27,26 @@ type NamesConfig struct {
 	// address of this host to one value, for example, since an app may ask
 	// over IPv4 and connect over IPv6. nil: each address is an app of its own.
 	App func(netip.Addr) netip.Addr
+	// Alive reports whether a domain instance still lives; nil: all do.
+	Alive func(pvd.Key) bool
 }
 
-// Names remembers which name gave an app an address, so that a flow to the
-// address can be called by its name. It is a bounded table whose entries expire
-// with their records. Safe for concurrent use.
+// Binding is what the resolver told an app about an address.
+type Binding struct {
+	Name   string      // without the final dot
+	Domain *pvd.Domain // whose resolver said so, as it was then
+	// Private: the address means nothing outside of Domain.
+	Private bool
+	// Real is the address that an alias stands for, in Domain; the zero Addr
+	// where the app was given the address itself.
+	Real netip.Addr
+}
+
+// Names remembers which name and domain gave an app an address, so that a flow to
+// the address follows its answer (standards D.6) and can be called by its name. It
+// is a bounded table whose entries expire with their records; those of a domain
+// that is gone stay that long too, so that flows to its addresses are refused and
+// do not wander into another network (RFC 6418 4.1-5). Safe for concurrent use.
 type Names struct {
 	cfg    NamesConfig
 	perApp int
@@ -40,13 +57,14 @@ type Names struct {
 	all     *list.List                // oldest first
 	apps    map[netip.Addr]*list.List // per app, oldest first
 	evicted uint64
+	aliases *aliases
 }
 
 type nameKey struct{ app, addr netip.Addr }
 
 type nameEntry struct {
 	nameKey
-	name    string
+	Binding
 	expires time.Time
 	mine    *list.Element // in the app's own list
 }
@@ -57,41 +75,86 @@ func NewNames(cfg NamesConfig) *Names {
 	if cfg.App == nil {
 		cfg.App = func(a netip.Addr) netip.Addr { return a }
 	}
+	if cfg.Alive == nil {
+		cfg.Alive = func(pvd.Key) bool { return true }
+	}
 	return &Names{
-		cfg: cfg, perApp: max(1, int(float64(cfg.Max)*cfg.PerApp)), now: time.Now,
+		cfg: cfg, perApp: max(1, int(float64(cfg.Max)*cfg.PerApp)), now: time.Now, aliases: newAliases(),
 		entries: make(map[nameKey]*list.Element), all: list.New(), apps: make(map[netip.Addr]*list.List),
 	}
 }
 
-// Learn remembers an answer; it fits Config.Learned. The latest answer for an
-// address wins.
-func (n *Names) Learn(l Learned) {
+// Learn remembers an answer and returns the addresses to give the app in the
+// place of l.Addrs: the same, but for those that it knows already by another
+// answer, of another domain. Such an address would lead two names to one network;
+// the later name gets an alias (standards D.6). It fits Config.Learned and does
+// not allocate for an answer that is known.
+func (n *Names) Learn(l Learned) []netip.Addr {
 	app := n.cfg.App(l.App.Addr().Unmap())
 	life := min(max(l.TTL, 0)+nameGrace, maxLife)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	expires := n.now().Add(life)
-	for _, addr := range l.Addrs {
-		n.put(nameKey{app, addr.Unmap()}, l.Name, expires)
+	now := n.now()
+	told := l.Addrs
+	for i, addr := range l.Addrs {
+		k := nameKey{app, addr.Unmap()}
+		b := Binding{Name: l.Name, Domain: l.Domain, Private: l.Private}
+		if !l.Exact && n.contested(k, &b, now) {
+			if alias, ok := n.aliases.of(b, k.addr); ok {
+				if &told[0] == &l.Addrs[0] {
+					told = append([]netip.Addr(nil), l.Addrs...)
+				}
+				told[i] = alias
+				continue
+			}
+		}
+		n.put(k, b, now.Add(life))
 	}
+	return told
 }
 
-// Lookup returns the name whose answer gave app the address, without the final
-// dot. ok is false when none is known or its time is over.
-func (n *Names) Lookup(app, addr netip.Addr) (name string, ok bool) {
-	k := nameKey{n.cfg.App(app.Unmap()), addr.Unmap()}
+// contested reports whether a living answer of another domain gave the app the
+// same address, and one of the two means something in its own domain only.
+func (n *Names) contested(k nameKey, b *Binding, now time.Time) bool {
+	e, ok := n.entries[k]
+	if !ok || b.Domain == nil {
+		return false
+	}
+	have := e.Value.(*nameEntry)
+	return have.Domain != nil && have.Domain.Key() != b.Domain.Key() && !now.After(have.expires) &&
+		(have.Private || b.Private || pvd.Private(k.addr)) && n.cfg.Alive(have.Domain.Key())
+}
+
+// Lookup returns what is known of an address that app was given. ok is false
+// when nothing is known or its time is over. It does not allocate.
+func (n *Names) Lookup(app, addr netip.Addr) (b Binding, ok bool) {
+	addr = addr.Unmap()
+	if IsAlias(addr) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return n.aliases.lookup(addr)
+	}
+	k := nameKey{n.cfg.App(app.Unmap()), addr}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	e, found := n.entries[k]
 	if !found {
-		return "", false
+		return Binding{}, false
 	}
 	entry := e.Value.(*nameEntry)
 	if n.now().After(entry.expires) {
 		n.remove(e)
-		return "", false
+		return Binding{}, false
 	}
-	return entry.name, true
+	return entry.Binding, true
+}
+
+// AliasName returns the name an alias stands for; it fits Config.AliasName.
+func (n *Names) AliasName(a netip.Addr) (string, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	b, ok := n.aliases.lookup(a)
+	return b.Name, ok
 }
 
 // Len returns how many pairs are remembered.
@@ -108,9 +171,13 @@ func (n *Names) Evicted() uint64 {
 	return n.evicted
 }
 
-func (n *Names) put(k nameKey, name string, expires time.Time) {
-	if old, ok := n.entries[k]; ok {
-		n.remove(old)
+func (n *Names) put(k nameKey, b Binding, expires time.Time) {
+	if e, ok := n.entries[k]; ok {
+		old := e.Value.(*nameEntry)
+		old.Binding, old.expires = b, expires
+		n.all.MoveToBack(e)
+		n.apps[k.app].MoveToBack(old.mine)
+		return
 	}
 	mine := n.apps[k.app]
 	if mine == nil {
@@ -127,7 +194,7 @@ func (n *Names) put(k nameKey, name string, expires time.Time) {
 	if n.apps[k.app] == nil {
 		n.apps[k.app] = mine
 	}
-	entry := &nameEntry{nameKey: k, name: name, expires: expires}
+	entry := &nameEntry{nameKey: k, Binding: b, expires: expires}
 	entry.mine = mine.PushBack(k)
 	n.entries[k] = n.all.PushBack(entry)
 }

@@ -21,8 +21,8 @@ func TestNamesAreRememberedPerAppForTheirTime(t *testing.T) {
 	n.Learn(learned("10.0.0.1", "a.example", "192.0.2.1", 30*time.Second))
 	n.Learn(learned("10.0.0.2", "b.example", "192.0.2.1", time.Hour))
 	look := func(app string) string {
-		name, _ := n.Lookup(netip.MustParseAddr(app), netip.MustParseAddr("::ffff:192.0.2.1"))
-		return name
+		b, _ := n.Lookup(netip.MustParseAddr(app), netip.MustParseAddr("::ffff:192.0.2.1"))
+		return b.Name
 	}
 	if look("10.0.0.1") != "a.example" || look("10.0.0.2") != "b.example" || look("10.0.0.3") != "" {
 		t.Error("apps must see their own answers only")
@@ -65,7 +65,7 @@ func TestNamesAreBounded(t *testing.T) {
 func TestNamesOfOneHost(t *testing.T) {
 	n := NewNames(NamesConfig{Max: 10, PerApp: 1, App: func(netip.Addr) netip.Addr { return netip.Addr{} }})
 	n.Learn(learned("198.18.0.1", "a.example", "2001:db8::1", time.Hour))
-	if name, ok := n.Lookup(netip.MustParseAddr("2001:2::1"), netip.MustParseAddr("2001:db8::1")); !ok || name != "a.example" {
+	if b, ok := n.Lookup(netip.MustParseAddr("2001:2::1"), netip.MustParseAddr("2001:db8::1")); !ok || b.Name != "a.example" {
 		t.Error("an app that asks over IPv4 and connects over IPv6 is one app")
 	}
 }

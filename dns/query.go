@@ -27,6 +27,9 @@ type Query struct {
 type Choice struct {
 	// Domains are the allowed ones, best first; empty: the query must not leave.
 	Domains []*pvd.Domain
+	// Search are domains that are asked before them because the name may be
+	// theirs alone: a positive answer is private, any other tells nothing.
+	Search []*pvd.Domain
 	// Zone is the zone of these domains that the name lies in, "" if it is a
 	// general name. Inside a zone the answer is private and special-use names
 	// may leave.
@@ -40,8 +43,9 @@ type Choice struct {
 // Chooser decides which domains a query may be sent to: the same decision as
 // for the app's flows. It must be safe for concurrent use and not block. The
 // server sends nothing on a domain it did not name.
+// It appends the domains to into, so that nothing is allocated.
 type Chooser interface {
-	Choose(q Query) Choice
+	Choose(q Query, into []*pvd.Domain) Choice
 }
 
 // Dialer opens a socket inside one domain and no other. Network is "udp"
@@ -63,4 +67,7 @@ type Learned struct {
 	// Private: the name lies in one of Domain's zones, its addresses mean
 	// nothing elsewhere.
 	Private bool
+	// Exact: the app must be given the addresses as they are, because it checks
+	// them itself (DO or CD).
+	Exact bool
 }

@@ -1,6 +1,9 @@
 package dns
 
 import (
+	"net/netip"
+	"time"
+
 	wire "github.com/miekg/dns"
 )
 
@@ -24,37 +27,23 @@ func (r *request) failed(code uint16, why string) *wire.Msg {
 	return m
 }
 
-// relayed turns a resolver's answer into the client's: id and question are the
-// client's own, EDNS is ours, AD only for those who asked (RFC 6840 5.8), no
-// TTL above the cap. What qualified the other hop's message stays there.
-func (r *request) relayed(up *wire.Msg, maxTTL uint32) *wire.Msg {
-	m := r.local(up.Rcode)
-	if up.Rcode > 0xf && !r.edns {
-		m.Rcode = wire.RcodeServerFailure
+// packed gives an entry to the client; what is too large for its way back is cut.
+func (r *request) packed(e *entry, limit uint32, told []netip.Addr, now time.Time) []byte {
+	out, ok := e.appendTo(nil, r, limit, told, now)
+	if ok {
+		return out
 	}
-	m.Authoritative, m.RecursionAvailable = up.Authoritative, up.RecursionAvailable
-	m.AuthenticatedData = up.AuthenticatedData && (r.ad || r.do)
-	m.Answer, m.Ns = up.Answer, up.Ns
-	own := m.Extra
-	m.Extra = nil
-	for _, rr := range up.Extra {
-		if !hopByHop(rr.Header().Rrtype) {
-			m.Extra = append(m.Extra, rr)
-		}
+	var m wire.Msg
+	if m.Unpack(out) != nil {
+		return r.pack(r.failed(wire.ExtendedErrorCodeInvalidData, "the answer cannot be encoded"))
 	}
-	capTTL(maxTTL, m.Answer, m.Ns, m.Extra)
-	m.Extra = append(m.Extra, own...)
-	m.Extra = explain(m.Extra, reasons(up)...)
-	return m
+	return r.pack(&m)
 }
 
 // pack gives the answer the size its way back can carry: over UDP records are
 // left out and TC says so (RFC 2181 9), over TCP a message may have 64 KiB.
 func (r *request) pack(m *wire.Msg) []byte {
-	size := r.size
-	if r.tcp {
-		size = wire.MaxMsgSize
-	}
+	size := r.limit()
 	m.Truncate(size)
 	b, err := m.Pack()
 	if err != nil || len(b) > size {
@@ -69,22 +58,6 @@ func (r *request) pack(m *wire.Msg) []byte {
 // hopByHop reports whether a record belongs to the message, not to the data.
 func hopByHop(t uint16) bool {
 	return t == wire.TypeOPT || t == wire.TypeTSIG || t == wire.TypeSIG
-}
-
-// capTTL lowers TTLs to limit (0: no cap). A TTL with the top bit set means 0
-// (RFC 2181 8).
-func capTTL(limit uint32, sections ...[]wire.RR) {
-	for _, section := range sections {
-		for _, rr := range section {
-			h := rr.Header()
-			if h.Ttl > 1<<31-1 {
-				h.Ttl = 0
-			}
-			if limit > 0 {
-				h.Ttl = min(h.Ttl, limit)
-			}
-		}
-	}
 }
 
 // reasons are the extended errors a resolver gave (RFC 8914 3 lets a forwarder

@@ -24,6 +24,7 @@ type request struct {
 	ad       bool // wants to know whether the answer is authentic (RFC 6840 5.7)
 	cd       bool // validates itself (RFC 4035 3.2.2)
 	question []wire.Question
+	spelt    []byte // the question's bytes, as the client wrote them
 	name     string // lower case, with the final dot
 	qtype    uint16
 	edns     bool
@@ -55,6 +56,9 @@ func parse(b []byte) (*request, int) {
 	}
 	r.question = m.Question
 	r.name, r.qtype = strings.ToLower(m.Question[0].Name), m.Question[0].Qtype
+	if end := skipName(b, headerLen) + 4; end <= len(b) {
+		r.spelt = b[headerLen:end]
+	}
 	if rcode := r.readOPT(m.Extra); rcode != wire.RcodeSuccess {
 		return r, rcode
 	}
@@ -62,6 +66,14 @@ func parse(b []byte) (*request, int) {
 		return r, wire.RcodeRefused
 	}
 	return r, wire.RcodeSuccess
+}
+
+// limit is the size in bytes of the largest answer that fits its way back.
+func (r *request) limit() int {
+	if r.tcp {
+		return wire.MaxMsgSize
+	}
+	return r.size
 }
 
 // header reads the fixed part of a query.
@@ -122,12 +134,13 @@ func refusedType(t uint16) bool {
 }
 
 // upstream builds the query that goes to a resolver: a new random id, the
-// question as the client spelt it, the client's DO, CD and AD, our own EDNS
-// (RFC 5452 9.2, RFC 6891 6.1.1: EDNS is hop by hop).
+// question as the client spelt it, the client's DO and CD, our own EDNS (RFC 5452
+// 9.2, RFC 6891 6.1.1: EDNS is hop by hop). Whether the answer is authentic is
+// always asked: the cache serves those who want to know too.
 func (r *request) upstream(id uint16, edns bool) *wire.Msg {
 	m := &wire.Msg{Question: r.question}
 	m.Id, m.RecursionDesired = id, r.rd
-	m.AuthenticatedData, m.CheckingDisabled = r.ad, r.cd
+	m.AuthenticatedData, m.CheckingDisabled = true, r.cd
 	if edns {
 		m.SetEdns0(ednsSize, r.do)
 	}

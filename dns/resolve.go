@@ -16,40 +16,74 @@ import (
 // before its stub resolver gives up, which is 5 s almost everywhere.
 const hardLimit = 4800 * time.Millisecond
 
+// outcome is how a query ended: with an answer of our own, or with a domain's.
+type outcome struct {
+	own *wire.Msg // nil: entry is the answer
+
+	entry  *entry
+	told   []netip.Addr // instead of the entry's addresses, nil: as they are
+	limit  uint32       // cap of TTLs in seconds, 0: none
+	cached bool
+
+	domain *pvd.Domain // who was asked last, nil: nobody
+	zone   string
+	reason string
+}
+
+// domainName is the domain's name for counters, "" for our own answers.
+func (o *outcome) domainName() string {
+	if o.domain == nil {
+		return ""
+	}
+	return o.domain.Name
+}
+
+// rcode is the response code the client gets.
+func (o *outcome) rcode() int {
+	if o.own != nil {
+		return o.own.Rcode
+	}
+	return o.entry.msgRcode
+}
+
 // answer is a query's whole way: bytes in, bytes out. nil: nothing to say.
 func (s *Server) answer(ctx context.Context, query []byte, from netip.AddrPort, tcp bool) []byte {
 	r, rcode := parse(query)
 	r.from, r.tcp = from, tcp
-	var m *wire.Msg
-	var domain string
-	if rcode == wire.RcodeSuccess {
-		ctx, cancel := context.WithTimeout(ctx, hardLimit)
-		defer cancel()
-		m, domain = s.resolve(ctx, r)
-	} else {
-		m = r.local(rcode)
+	if rcode != wire.RcodeSuccess {
+		s.stats.answered("", rcode)
+		return r.pack(r.local(rcode))
 	}
-	s.stats.answered(domain, m.Rcode)
-	return r.pack(m)
+	ctx, cancel := context.WithTimeout(ctx, hardLimit)
+	defer cancel()
+	o := s.resolve(ctx, r)
+	s.stats.answered(o.domainName(), o.rcode())
+	if o.own != nil {
+		return r.pack(o.own)
+	}
+	return r.packed(o.entry, o.limit, o.told, time.Now())
 }
 
-// resolve answers a sound query and names the domain that answered, "" for us.
-func (s *Server) resolve(ctx context.Context, r *request) (*wire.Msg, string) {
+// resolve answers a sound query.
+func (s *Server) resolve(ctx context.Context, r *request) outcome {
 	if m := reserved(r); m != nil {
-		return m, ""
+		return outcome{own: m, reason: "a name that no network can own"}
+	}
+	if m := s.aliasName(r); m != nil {
+		return outcome{own: m, reason: "an alias that was given to an app"}
 	}
 	if s.withheld(r) {
-		return r.local(wire.RcodeSuccess), ""
+		return outcome{own: r.local(wire.RcodeSuccess), reason: "no domain carries this family"}
 	}
 	q := Query{Name: r.name, Type: r.qtype, App: r.from, Reverse: reversePrefix(r.name)}
-	choice := s.cfg.Chooser.Choose(q)
+	choice := s.cfg.Chooser.Choose(q, nil)
 	if choice.Zone == "" {
 		if homeless(r.name, r.qtype) {
-			return r.local(wire.RcodeNameError), ""
+			return outcome{own: r.local(wire.RcodeNameError), reason: "a name that means something only in a network that claims it, and none does"}
 		}
 		choice.Domains = claimants(choice.Domains, q.Reverse)
 		if len(choice.Domains) == 0 && locallyServed(q.Reverse) {
-			return r.local(wire.RcodeNameError), ""
+			return outcome{own: r.local(wire.RcodeNameError), reason: "the name of a private address that no network claims"}
 		}
 	}
 	return s.forward(ctx, r, choice)
@@ -87,24 +121,46 @@ func claimants(domains []*pvd.Domain, reverse netip.Prefix) []*pvd.Domain {
 
 // forward asks the domains of a choice in order and returns the first usable
 // answer; a denial is one, a failure is not (RFC 6731 4.1, standards D.4).
-func (s *Server) forward(ctx context.Context, r *request, choice Choice) (*wire.Msg, string) {
+func (s *Server) forward(ctx context.Context, r *request, choice Choice) outcome {
+	if o, ok := s.search(ctx, r, choice); ok {
+		return o
+	}
 	if len(choice.Domains) == 0 {
-		return r.failed(wire.ExtendedErrorCodeNetworkError, "no domain may carry this query"), ""
+		return outcome{own: r.failed(wire.ExtendedErrorCodeNetworkError, "no domain may carry this query"), zone: choice.Zone, reason: choice.Reason}
 	}
 	order := s.instances.aliveFirst(choice.Domains)
 	failure := failures{}
 	for i, d := range order {
-		up, err := s.ask(ctx, d, r, i == len(order)-1)
+		e, cached, err := s.consult(ctx, d, r, i == len(order)-1)
 		if err == nil {
-			s.learn(r, up, d, choice)
-			return r.relayed(up, seconds(choice.MaxTTL)), d.Name
+			o := outcome{entry: e, cached: cached, domain: d, zone: choice.Zone, limit: seconds(choice.MaxTTL), reason: choice.Reason}
+			o.told = s.learn(r, e, d, choice.Zone != "")
+			return o
 		}
 		failure.add(d, err)
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	return failure.reply(r), order[len(order)-1].Name
+	return outcome{own: failure.reply(r), domain: order[len(order)-1], zone: choice.Zone, reason: choice.Reason}
+}
+
+// search asks those that alone may know the name; a domain whose every resolver is
+// silent does not hold up the others.
+func (s *Server) search(ctx context.Context, r *request, choice Choice) (outcome, bool) {
+	for _, d := range choice.Search {
+		if s.instances.of(d).dead(reachable(d), time.Now()) {
+			continue
+		}
+		e, cached, err := s.consult(ctx, d, r, false)
+		if err != nil || e.denial || e.msgRcode != wire.RcodeSuccess {
+			continue
+		}
+		o := outcome{entry: e, cached: cached, domain: d, limit: seconds(choice.MaxTTL), reason: "a trusted domain that names no zones knows it"}
+		o.told = s.learn(r, e, d, true)
+		return o, true
+	}
+	return outcome{}, false
 }
 
 func seconds(d time.Duration) uint32 { return uint32(d / time.Second) }

@@ -227,7 +227,7 @@ func TestAnswersTeachTheirNames(t *testing.T) {
 			w.choice.Zone = zone
 			w.at(fiber, 0, chain)
 			var got []Learned
-			s, stop := start(t, w, func(c *Config) { c.Learned = func(l Learned) { got = append(got, l) } })
+			s, stop := start(t, w, func(c *Config) { c.Learned = func(l Learned) []netip.Addr { got = append(got, l); return l.Addrs } })
 			defer stop()
 			ask(t, s, query("WWW.example.net.", wire.TypeA))
 			ask(t, s, query("www.example.net.", wire.TypeTXT))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 
 	"mifvif/pvd"
 )
@@ -24,8 +25,12 @@ type Config struct {
 	// try what would be refused. nil: both.
 	Families func() (v4, v6 bool)
 	// Learned is called before an answer with addresses is handed to the app,
-	// from many goroutines; it must not block. nil: nobody wants to know.
-	Learned func(Learned)
+	// from many goroutines; it must not block. It returns the addresses to give
+	// the app instead, one for each: usually the same slice. nil: nobody wants to
+	// know.
+	Learned func(Learned) []netip.Addr
+	// AliasName returns the name that an alias was given for. nil: there are none.
+	AliasName func(netip.Addr) (string, bool)
 	// MaxQueries bounds queries in flight; one more is dropped and counted, or
 	// answered SERVFAIL on a connection. 0: DefaultMaxQueries.
 	MaxQueries int

@@ -10,6 +10,9 @@ import (
 // localTTL is the TTL in seconds of answers we give ourselves.
 const localTTL = 600
 
+// shortTTL is that of answers about aliases, which may be given to others.
+const shortTTL = 5
+
 // reserved answers the names that no network can own, whatever it claims:
 // nil for every other name. RFC 6761 6.3 and 6.4, RFC 7686 2, RFC 9476, RFC
 // 9462 6.4 (a designated resolver of the network's would lead around us).
@@ -90,4 +93,26 @@ func topLabel(name string) string {
 // their final dots.
 func within(name, zone string) bool {
 	return zone == "." || name == zone || strings.HasSuffix(name, "."+zone)
+}
+
+// aliasName answers the reverse name of an alias with the name it stands for, nil
+// for every other name.
+func (s *Server) aliasName(r *request) *wire.Msg {
+	p := reversePrefix(r.name)
+	if !p.IsValid() || !inside(p, alias4()) && !inside(p, alias6()) {
+		return nil
+	}
+	name, ok := "", false
+	if s.cfg.AliasName != nil && p.IsSingleIP() {
+		name, ok = s.cfg.AliasName(p.Addr())
+	}
+	if !ok {
+		return r.local(wire.RcodeNameError)
+	}
+	m := r.local(wire.RcodeSuccess)
+	if r.qtype == wire.TypePTR {
+		h := wire.RR_Header{Name: r.question[0].Name, Rrtype: r.qtype, Class: wire.ClassINET, Ttl: shortTTL}
+		m.Answer = []wire.RR{&wire.PTR{Hdr: h, Ptr: wire.Fqdn(name)}}
+	}
+	return m
 }

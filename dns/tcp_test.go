@@ -2,6 +2,7 @@ package dns
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -138,9 +139,12 @@ func TestPipelineIsBounded(t *testing.T) {
 		c, done := dial(t, s)
 		sent := make(chan int)
 		go func() {
-			b, _ := query("www.example.net.", wire.TypeA).Pack()
 			n := 0
-			for writeMessage(c, b) == nil {
+			for {
+				b, _ := query(fmt.Sprintf("n%d.example.net.", n), wire.TypeA).Pack()
+				if writeMessage(c, b) != nil {
+					break
+				}
 				n++
 			}
 			sent <- n

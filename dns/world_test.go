@@ -41,7 +41,7 @@ func newWorld(domains ...*pvd.Domain) *world {
 	return &world{choice: Choice{Domains: domains, Reason: "test"}, servers: make(map[string]upstream)}
 }
 
-func (w *world) Choose(q Query) Choice {
+func (w *world) Choose(q Query, _ []*pvd.Domain) Choice {
 	if w.choose != nil {
 		return w.choose(q)
 	}

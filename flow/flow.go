@@ -51,6 +51,8 @@ type Flow struct {
 	Name string
 	// Owner is who has the socket of a local flow.
 	Owner Owner
+	// Answer says whose answer gave Dst; the zero Answer is nobody's.
+	Answer Answer
 }
 
 // Owner is whose a flow of this host is. The zero Owner means that nobody has
@@ -61,6 +63,16 @@ type Owner struct {
 	PID     int    // 0: not known
 	Process string // name as in /proc/PID/comm
 	Cgroup  string // path in the unified hierarchy, "" if not known
+}
+
+// Answer names the domain instance whose resolver gave an app an address.
+type Answer struct {
+	Slot     uint16 // of the instance, as is Attached
+	Attached uint64
+	Known    bool
+	// Private: the name lies in a zone of the domain, or the address was made up
+	// for it, so that it means nothing elsewhere.
+	Private bool
 }
 
 // Valid reports whether both ends are set and of one family.

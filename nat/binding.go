@@ -30,6 +30,9 @@ type binding struct {
 	listed bool      // guarded by table.mu
 	gone   bool      // guarded by table.mu
 
+	// translation is nil unless some destination is not what the app calls it.
+	translation atomic.Pointer[translation]
+
 	began    time.Time
 	lastDst  atomic.Pointer[netip.AddrPort]
 	used     atomic.Int64 // Unix nanoseconds of the last packet outwards

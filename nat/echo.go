@@ -126,10 +126,12 @@ func (h *hub) arrived(in *inbox, a arrival) {
 	}
 	b.rxPkts.Add(1)
 	b.rxBytes.Add(uint64(len(msg)))
-	i.Dst = b.app.app.Addr()
+	from := i.Src
+	i.Src, i.Dst = b.shown(from), b.app.app.Addr()
 	packet.Rewrite(msg, 0, icmpIdentifier, icmpChecksum, b.app.app.Port())
 	if h.sock.is6 { // the pseudo-header has the app's address now
 		c := binary.BigEndian.Uint16(msg[icmpChecksum:])
+		c = packet.UpdateAddr(c, from, i.Src)
 		binary.BigEndian.PutUint16(msg[icmpChecksum:], packet.UpdateAddr(c, b.choice.Source, i.Dst))
 	}
 	head := packet.AppendIP(in.head[:0], i, len(msg))
@@ -148,6 +150,6 @@ func (h *hub) failed(f pathFailure) {
 		return
 	}
 	packet.Rewrite(f.payload, 0, icmpIdentifier, icmpChecksum, b.app.app.Port())
-	i := packet.Info{Src: b.app.app.Addr(), Dst: f.dst.Addr(), Proto: uint8(b.app.proto), TTL: 1, DF: true}
+	i := packet.Info{Src: b.app.app.Addr(), Dst: b.shown(f.dst.Addr()), Proto: uint8(b.app.proto), TTL: 1, DF: true}
 	h.table.failed(b, f, append(packet.AppendIP(nil, i, len(f.payload)), f.payload...))
 }

@@ -96,7 +96,7 @@ func offender(b []byte) netip.Addr {
 // addresses and ports in the quotation are the app's (RFC 5508 REQ-4, 5).
 func (b *binding) failed(f pathFailure) {
 	i := packet.Info{
-		Src: b.app.app.Addr(), Dst: f.dst.Addr(), SrcPort: b.app.app.Port(), DstPort: f.dst.Port(), TTL: 1, DF: true,
+		Src: b.app.app.Addr(), Dst: b.shown(f.dst.Addr()), SrcPort: b.app.app.Port(), DstPort: f.dst.Port(), TTL: 1, DF: true,
 	}
 	b.table.failed(b, f, append(packet.AppendUDP(nil, i, len(f.payload)), f.payload...))
 }

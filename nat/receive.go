@@ -135,7 +135,7 @@ func (b *binding) arrived(in *inbox, a arrival) {
 	b.rxPkts.Add(1)
 	b.rxBytes.Add(uint64(a.n))
 	b.table.deliver(packet.Info{
-		Src: a.from.Addr(), Dst: b.app.app.Addr(), SrcPort: a.from.Port(), DstPort: b.app.app.Port(),
+		Src: b.shown(a.from.Addr()), Dst: b.app.app.Addr(), SrcPort: a.from.Port(), DstPort: b.app.app.Port(),
 		TTL: a.ttl, TOS: a.tos,
 	}, in.buf[:a.n], a.segment)
 }

@@ -60,7 +60,7 @@ func (s *sender) queue(b *binding, h tun.Header, info *packet.Info, data []byte)
 	if payload == nil {
 		return
 	}
-	dst := netip.AddrPortFrom(info.Dst, info.DstPort)
+	dst := netip.AddrPortFrom(b.real(info.Dst), info.DstPort)
 	if s.n > 0 {
 		if m := &s.msgs[s.n-1]; m.takes(b, dst, info, len(payload), segment) {
 			m.add(payload)

@@ -71,7 +71,7 @@ func (t *Table) Retire(alive func(domain pvd.Key, source netip.Addr) bool) {
 	}
 	t.mu.Unlock()
 	for _, b := range told {
-		dst := *b.lastDst.Load()
+		dst := b.called()
 		i := packet.Info{Src: b.app.app.Addr(), Dst: dst.Addr(), SrcPort: b.app.app.Port(), DstPort: dst.Port(), TTL: 64}
 		t.Refuse(packet.AppendUDP(nil, i, 0), packet.HostUnreachable)
 	}
@@ -103,7 +103,7 @@ func (t *Table) Flows() []Record {
 			source = netip.AddrPortFrom(source.Addr(), b.ident)
 		}
 		records = append(records, Record{
-			ID: b.id, Flow: flow.Flow{Proto: b.app.proto, Src: b.app.app, Dst: *b.lastDst.Load()},
+			ID: b.id, Flow: flow.Flow{Proto: b.app.proto, Src: b.app.app, Dst: b.called()},
 			Domain: b.choice.Domain, Source: source,
 			Rule: b.choice.Rule, Actor: b.choice.Actor, Reason: b.choice.Reason,
 			Started: b.began, TxBytes: b.txBytes.Load(), RxBytes: b.rxBytes.Load(),

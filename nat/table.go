@@ -41,6 +41,10 @@ type Choice struct {
 	Source netip.Addr
 	// PerDestination: the binding serves this destination only.
 	PerDestination bool
+	// Real is where packets to the destination go in truth, of the domain's
+	// family; the zero Addr: where they say. What comes back from there comes
+	// from the destination as far as the app can see.
+	Real netip.Addr
 	// Hold keeps the binding when its domain dies; Tell sends the app an ICMP
 	// error then. Otherwise the next packet is decided anew.
 	Hold, Tell          bool
@@ -167,6 +171,7 @@ func (t *Table) Bind(f flow.Flow, c Choice) error {
 	if b.gone {
 		return fmt.Errorf("bind %s: %w", f, os.ErrClosed)
 	}
+	b.translate(f.Dst.Addr(), c.Real)
 	if c.PerDestination {
 		k := peerKey{app, f.Dst}
 		if t.byPeer[k] == nil {

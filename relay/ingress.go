@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 
+	"mifvif/dns"
 	"mifvif/flow"
 	"mifvif/packet"
 	"mifvif/tun"
@@ -104,6 +105,10 @@ func (r *Relay) acceptable(info *packet.Info) bool {
 // nowhere reports whether dst is one of the house's own addresses that nobody
 // has: it must not be looked for on an uplink.
 func (r *Relay) nowhere(dst netip.Addr) bool {
+	if dns.IsAlias(dst) {
+		_, known := r.cfg.Names.Lookup(netip.Addr{}, dst)
+		return !known
+	}
 	for _, p := range r.cfg.House {
 		if p.Contains(dst) {
 			return !slices.Contains(r.cfg.ResolverAddrs, dst)

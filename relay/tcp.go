@@ -28,7 +28,8 @@ func (r *Relay) request(req *stack.Request) {
 		r.serveTCP(req)
 		return
 	}
-	f.Name = r.name(f)
+	asked := f.Dst
+	r.recall(&f)
 	decision := r.cfg.Scheduler.Pick(f)
 	if decision.Refusal != scheduler.NotRefused {
 		r.drops.refused.Add(1)
@@ -53,6 +54,7 @@ func (r *Relay) request(req *stack.Request) {
 		abort(up)
 		return
 	}
+	f.Dst = asked // as the app and people call it
 	place.start(f, on.Candidate, &decision, up, conn)
 	conn.Join(on.ctx, up, func(err error) {
 		r.flows.release(place)

@@ -23,11 +23,11 @@ func (r *Relay) udp(h tun.Header, info *packet.Info, data []byte) {
 
 // carry finds or makes the binding of a datagram and hands it over.
 func (r *Relay) carry(h tun.Header, f flow.Flow, info *packet.Info, data []byte) {
-	named := r.cfg.Scheduler.Named(f)
-	if r.cfg.NAT.Forward(h, info, data, named) {
+	asked := f.Dst
+	r.recall(&f)
+	if r.cfg.NAT.Forward(h, info, data, r.cfg.Scheduler.Named(f)) {
 		return
 	}
-	f.Name = r.name(f)
 	d := r.cfg.Scheduler.Pick(f)
 	if d.Refusal != scheduler.NotRefused {
 		r.drops.refused.Add(1)
@@ -35,7 +35,11 @@ func (r *Relay) carry(h tun.Header, f flow.Flow, info *packet.Info, data []byte)
 		return
 	}
 	for _, c := range d.Candidates() {
-		if r.cfg.NAT.Bind(f, choice(c, &d)) == nil {
+		to := choice(c, &d)
+		if f.Dst != asked {
+			to.Real = f.Dst.Addr()
+		}
+		if r.cfg.NAT.Bind(flow.Flow{Proto: f.Proto, Src: f.Src, Dst: asked}, to) == nil {
 			r.cfg.NAT.Forward(h, info, data, d.PerDestination)
 			return
 		}
@@ -69,10 +73,4 @@ func flowOf(info *packet.Info) flow.Flow {
 		Dst:   netip.AddrPortFrom(info.Dst, info.DstPort),
 		DSCP:  info.TOS >> 2,
 	}
-}
-
-// name returns the name whose answer led the app to the flow's destination.
-func (r *Relay) name(f flow.Flow) string {
-	name, _ := r.cfg.Names.Lookup(f.Src.Addr(), f.Dst.Addr())
-	return name
 }

@@ -88,7 +88,7 @@ func (u *uplinks) Dial(context.Context, *pvd.Domain, string, netip.AddrPort) (ne
 // nobody is asked no names.
 type nobody struct{}
 
-func (nobody) Choose(dns.Query) dns.Choice { return dns.Choice{} }
+func (nobody) Choose(dns.Query, []*pvd.Domain) dns.Choice { return dns.Choice{} }
 
 // world is a relay between a wire and pretended uplinks.
 type world struct {

@@ -71,6 +71,9 @@ type Decision struct {
 	// the whole app socket (RFC 4787 REQ-1 for all others). It is always what
 	// Scheduler.Named says of the same flow.
 	PerDestination bool
+	// Zone is the zone that decided about a name (in lower case, without final
+	// dot), "" if none did.
+	Zone string
 
 	OnFailure        OnFailure
 	OnRecovery       OnRecovery

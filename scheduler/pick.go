@@ -20,6 +20,10 @@ const (
 	reasonPrivate    = "a private destination that no usable domain can lead to"
 	reasonNoSource   = "no domain has a source address for the destination"
 	reasonRefused    = "the rule leaves no usable domain"
+	reasonAnswer     = "the name's answer came from this domain"
+	reasonAnswerGone = "the domain that the name's answer came from is not usable any more"
+	reasonZone       = "the name lies in a zone of this domain"
+	reasonZoneOwner  = "the domain that the name's zone belongs to is not usable"
 )
 
 // pick is one decision under way. It lives on the stack of Pick.
@@ -30,6 +34,8 @@ type pick struct {
 	left  members       // candidates still in
 	spoke [actors]*rule // the rule of each actor, without those dropped
 	owned bool          // left are the domains that claim the destination
+	zoned bool          // left are the domains that the name belongs to
+	bound bool          // left is the domain that the answer came from
 	dec   Decision
 	trace *trace // nil unless somebody asks for an explanation
 }
@@ -163,6 +169,12 @@ func (p *pick) allowedWith(r *rule, name string) bool {
 // scope keeps the domains that claim the destination where there are any. A
 // domain without Internet survives only so, or because a rule requires it.
 func (p *pick) scope() bool {
+	if i, ok := p.answerer(); ok {
+		return p.follow(i)
+	}
+	if owners := p.snap.zoneOwners(&p.flow); owners != nil {
+		return p.inZone(owners)
+	}
 	if owners, ok := p.snap.claims.Lookup(p.flow.dst); ok {
 		p.owned = p.left.meets(owners)
 		if p.owned || !p.required() {

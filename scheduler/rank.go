@@ -171,9 +171,13 @@ func (p *pick) affinity() Affinity {
 	return cmp.Or(p.snap.policy.Affinity, AffinitySite)
 }
 
-// stuck returns the domain that earlier flows of the key are on, or nil. A flow
-// for itself has no earlier ones.
+// stuck returns the domain that the answer for the destination came from, else
+// the one that earlier flows of the key are on, or nil. A flow for itself has no
+// earlier ones.
 func (p *pick) stuck(key uint64) *pvd.Domain {
+	if d := p.answered(); d != nil {
+		return d
+	}
 	if p.affinity() == AffinityNone {
 		return nil
 	}
@@ -209,6 +213,10 @@ func (p *pick) settle(algorithm Algorithm, key uint64, stuck *pvd.Domain) {
 
 func (p *pick) reason(algorithm Algorithm, stuck bool) string {
 	switch {
+	case p.bound:
+		return reasonAnswer
+	case p.zoned:
+		return reasonZone
 	case p.owned:
 		return reasonScope
 	case p.preferred() && p.favoured():

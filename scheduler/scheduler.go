@@ -67,7 +67,10 @@ func (s *Scheduler) about(f flow.Flow, snap *snapshot) subject {
 // the last decision.
 //
 // A destination of zeros stands for one that is not known yet, as in the
-// question about a name: it is nobody's and public. f.Name is in lower case.
+// question about a name: it is nobody's and public, and the zone of the name
+// decides. A known destination goes where the answer that gave it came from, if
+// it means something only there or if another domain claims it. f.Name is in
+// lower case.
 func (s *Scheduler) Pick(f flow.Flow) Decision {
 	snap := s.snapshot.Load()
 	p := pick{Scheduler: s, snap: snap, flow: s.about(f, snap)}
@@ -77,7 +80,8 @@ func (s *Scheduler) Pick(f flow.Flow) Decision {
 
 // Named reports whether the destination of f has a decision of its own, which is
 // not the one of the whole app socket: a domain claims it, a rule names it by
-// prefix, port or name, or it is private and cannot go where public ones go.
+// prefix, port or name, its answer holds in one domain only, or it is private and
+// cannot go where public ones go.
 // f.Name must be what Pick is given; rules by name do not match without. Whose
 // socket it is does not matter, so that the answer is the same before anybody
 // has asked. It does not allocate and is cheap enough to be asked for every packet.

@@ -28,6 +28,7 @@ type snapshot struct {
 	rules  [actors][]rule
 	*compiled
 	absent []string
+	zones  map[string]*zone // by name, with the domains they belong to
 }
 
 // rule is a Rule with the names of domains turned into places.
@@ -65,6 +66,7 @@ func newSnapshot(set *pvd.Set, policy *Policy, last *snapshot) *snapshot {
 	}
 	s.order = placesOf(policy.Order, places)
 	s.place(places)
+	s.zones = zonesOf(s.domains)
 	return s
 }
 
@@ -117,10 +119,12 @@ func (s *snapshot) speaks(actor Actor, f *subject) *rule {
 }
 
 // named reports whether the destination of f has decisions of its own, and not
-// those of the whole app socket: a domain claims it, a rule names it, or it is
-// private and cannot go where public destinations go.
+// those of the whole app socket: a domain claims it, a rule names it, the answer
+// that gave it holds in one domain only, or it is private and cannot go where
+// public destinations go.
 func (s *snapshot) named(f *subject) bool {
-	return s.insideMatters[f.family] && pvd.Private(f.dst) || s.claims.Contains(f.dst) || s.naming.first(f) >= 0
+	return f.Answer.Known && (f.Answer.Private || pvd.Private(f.dst)) ||
+		s.insideMatters[f.family] && pvd.Private(f.dst) || s.claims.Contains(f.dst) || s.naming.first(f) >= 0
 }
 
 func placesOf(names []string, places map[string]int) []int {

@@ -2,12 +2,21 @@ package main
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
+	"time"
 
 	"mifvif/dns"
 	"mifvif/flow"
 	"mifvif/pvd"
 	"mifvif/scheduler"
+)
+
+// What apps may keep of an answer at most: a stub's own cache is the only one
+// that cannot be flushed (standards D.7).
+const (
+	severalTTL = 30 * time.Second // there is another network, or one that is not validated
+	foreignTTL = 5 * time.Second  // of the private zones of networks nobody vouches for
 )
 
 // chooser asks the scheduler which domains a query may be sent to: the decision
@@ -19,21 +28,50 @@ type chooser struct {
 
 // Choose implements dns.Chooser. A name in a domain's zone goes there and
 // nowhere else; any other follows the decision about its site, in either family.
-func (c chooser) Choose(q dns.Query) dns.Choice {
-	if domains, zone := inZone(c.domains(), q.Name); zone != "" {
-		return dns.Choice{Domains: domains, Zone: zone, Reason: "the name lies in a zone of this domain"}
-	}
+func (c chooser) Choose(q dns.Query, into []*pvd.Domain) dns.Choice {
+	set := c.domains()
+	out := dns.Choice{Domains: into, MaxTTL: ttl(set)}
 	if q.Reverse.IsValid() {
 		d := c.scheduler.Pick(question(q, q.Reverse.Addr()))
-		return dns.Choice{Domains: withResolvers(nil, &d), Reason: d.Reason}
+		out.Domains, out.Reason = withResolvers(out.Domains, &d), d.Reason
+		return out
 	}
 	v4 := c.scheduler.Pick(question(q, netip.IPv4Unspecified()))
 	v6 := c.scheduler.Pick(question(q, netip.IPv6Unspecified()))
-	reason := v4.Reason
+	out.Reason, out.Zone = v4.Reason, v4.Zone
 	if len(v4.Candidates()) == 0 {
-		reason = v6.Reason
+		out.Reason = v6.Reason
 	}
-	return dns.Choice{Domains: withResolvers(withResolvers(nil, &v4), &v6), Reason: reason}
+	if out.Zone == "" {
+		out.Zone = v6.Zone
+	}
+	out.Domains = withResolvers(withResolvers(out.Domains, &v4), &v6)
+	switch {
+	case out.Zone == "":
+		out.Search = searched(set, &v4, &v6)
+	case len(out.Domains) > 0 && out.Domains[0].Trust == pvd.Untrusted && !ours(out.Domains[0], out.Zone):
+		out.MaxTTL = foreignTTL
+	}
+	return out
+}
+
+// ttl returns the cap for answers about names that are nobody's.
+func ttl(set *pvd.Set) time.Duration {
+	all := set.All()
+	if len(all) == 1 && all[0].Connectivity == pvd.Full {
+		return 0
+	}
+	return severalTTL
+}
+
+// ours reports whether the configuration gave d the zone.
+func ours(d *pvd.Domain, zone string) bool {
+	for _, z := range d.Zones {
+		if z.Name == zone {
+			return z.Origin == pvd.FromConfig
+		}
+	}
+	return false
 }
 
 // question restates a query as the flow that will follow it, which may be of the
@@ -46,35 +84,37 @@ func question(q dns.Query, dst netip.Addr) flow.Flow {
 
 // withResolvers appends the candidates of d that have resolvers, each once.
 func withResolvers(list []*pvd.Domain, d *scheduler.Decision) []*pvd.Domain {
-next:
 	for _, c := range d.Candidates() {
-		for _, have := range list {
-			if have == c.Domain {
-				continue next
-			}
-		}
-		if len(c.Domain.Resolvers) > 0 {
+		if len(c.Domain.Resolvers) > 0 && !slices.Contains(list, c.Domain) {
 			list = append(list, c.Domain)
 		}
 	}
 	return list
 }
 
-// inZone returns the living domains with the longest zone that name lies in.
-func inZone(set *pvd.Set, name string) (domains []*pvd.Domain, zone string) {
+// searched are the trusted domains that may know a name that is nobody's: those
+// without any zone of their own, unless a rule has spoken about the name or they
+// are asked anyway (standards D.4, search-trusted).
+func searched(set *pvd.Set, decisions ...*scheduler.Decision) []*pvd.Domain {
+	var out []*pvd.Domain
 	for _, d := range set.All() {
-		for _, z := range d.Zones {
-			z := z.Name + "."
-			if name != z && !strings.HasSuffix(name, "."+z) || len(z) < len(zone) {
-				continue
-			}
-			if len(z) > len(zone) {
-				domains, zone = nil, z
-			}
-			if d.State == pvd.Online || d.State == pvd.Degraded {
-				domains = append(domains, d)
-			}
+		if d.Trust != pvd.Trusted || d.Internet || len(d.Zones) > 0 || len(d.Search) > 0 || len(d.Resolvers) == 0 ||
+			!d.Usable(false) && !d.Usable(true) {
+			continue
+		}
+		if !ruled(decisions) {
+			out = append(out, d)
 		}
 	}
-	return domains, zone
+	return out
+}
+
+// ruled reports whether a rule has spoken in a decision.
+func ruled(decisions []*scheduler.Decision) bool {
+	for _, d := range decisions {
+		if d.Rule != "" {
+			return true
+		}
+	}
+	return false
 }

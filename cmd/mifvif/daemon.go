@@ -65,7 +65,7 @@ func newDaemon(path, state string, cfg *config.Config, log *slog.Logger) (*daemo
 	}
 	d.uplinks = uplinks.New(uplinks.Config{Own: cfg.Interface.Name, LANs: cfg.LANs, Undo: undo}, log)
 	d.scheduler = scheduler.New(scheduler.Config{Source: nat.SelectSource, App: d.app})
-	d.names = dns.NewNames(dns.NamesConfig{Max: 65536, PerApp: share(cfg), App: d.app})
+	d.names = dns.NewNames(dns.NamesConfig{Max: 65536, PerApp: share(cfg), App: d.app, Alive: d.alive})
 	if err := d.makeStations(cfg); err != nil {
 		d.device.Close()
 		return nil, err
@@ -82,7 +82,7 @@ func (d *daemon) makeStations(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	d.resolver, err = dns.New(dns.Config{Chooser: chooser{d.scheduler, d.current.Load}, Dialer: d.uplinks, Families: d.families, Learned: d.names.Learn}, d.log)
+	d.resolver, err = dns.New(dns.Config{Chooser: chooser{d.scheduler, d.current.Load}, Dialer: d.uplinks, Families: d.families, Learned: d.names.Learn, AliasName: d.names.AliasName}, d.log)
 	if err != nil {
 		return err
 	}
@@ -126,6 +126,12 @@ func (d *daemon) app(a netip.Addr) netip.Addr {
 		}
 	}
 	return a
+}
+
+// alive reports whether a domain instance still lives.
+func (d *daemon) alive(k pvd.Key) bool {
+	p := d.current.Load().ByKey(k)
+	return p != nil && p.Alive()
 }
 
 // families reports which families any domain carries now.

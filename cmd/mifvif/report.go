@@ -225,7 +225,8 @@ func (d *daemon) restate(kind string, id uint64, f flow.Flow, p *pvd.Domain, sou
 	c.ID, c.Proto = kind+strconv.FormatUint(id, 10), f.Proto.String()
 	c.Src, c.Dst, c.Name = f.Src.String(), f.Dst.String(), f.Name
 	if c.Name == "" {
-		c.Name, _ = d.names.Lookup(f.Src.Addr(), f.Dst.Addr())
+		b, _ := d.names.Lookup(f.Src.Addr(), f.Dst.Addr())
+		c.Name = b.Name
 	}
 	c.PvD, c.Interface, c.Source, c.Started = p.Name, p.Interface, source.String(), began
 	c.MPTCP.Subflows = 0
