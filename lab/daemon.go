@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -164,6 +165,22 @@ func (d *Daemon) Files() (int, error) {
 		return 0, fmt.Errorf("count the daemon's files: %w", err)
 	}
 	return len(all), nil
+}
+
+// Leftovers returns the names of the files in the daemon's directory, which
+// should be none when it has stopped.
+func (d *Daemon) Leftovers() (names []string, err error) {
+	err = d.node.Do(func() error {
+		all, err := os.ReadDir(stateDir)
+		for _, f := range all {
+			names = append(names, filepath.Join(stateDir, f.Name()))
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for what the daemon left: %w", err)
+	}
+	return names, nil
 }
 
 // output keeps the last lines of a daemon and waits for the one that matters.

@@ -59,6 +59,19 @@ func (n *Node) Drop38() (uint64, error) {
 	return obj.(*nftables.CounterObj).Packets, nil
 }
 
+// DeleteFilter deletes an nftables table of the family inet.
+func (n *Node) DeleteFilter(table string) error {
+	conn, err := n.nft()
+	if err != nil {
+		return err
+	}
+	conn.DelTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: table})
+	if err := conn.Flush(); err != nil {
+		return fmt.Errorf("delete the table %s of %s: %w", table, n.Name, err)
+	}
+	return nil
+}
+
 func (n *Node) nft() (*nftables.Conn, error) {
 	conn, err := nftables.New(nftables.WithNetNSFd(int(n.ns.Fd())))
 	if err != nil {

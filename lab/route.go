@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -139,6 +140,28 @@ func (n *Node) DeleteRules(chosen func(priority int) bool) (deleted int, err err
 			r.Family = family
 			if err := n.netlink.RuleDel(&r); err != nil {
 				return deleted, fmt.Errorf("delete rule %v of %s: %w", r, n.Name, err)
+			}
+			deleted++
+		}
+	}
+	return deleted, nil
+}
+
+// DeleteRoutes deletes the routes of both families whose table is chosen and
+// returns how many there were. One that goes meanwhile does no harm.
+func (n *Node) DeleteRoutes(chosen func(table int) bool) (deleted int, err error) {
+	every := &netlink.Route{Table: unix.RT_TABLE_UNSPEC}
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		routes, err := n.netlink.RouteListFiltered(family, every, netlink.RT_FILTER_TABLE)
+		if err != nil {
+			return deleted, fmt.Errorf("list routes of %s: %w", n.Name, err)
+		}
+		for _, r := range routes {
+			if !chosen(r.Table) {
+				continue
+			}
+			if err := n.netlink.RouteDel(&r); err != nil && !errors.Is(err, unix.ESRCH) {
+				return deleted, fmt.Errorf("delete route %v of %s: %w", r, n.Name, err)
 			}
 			deleted++
 		}

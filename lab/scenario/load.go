@@ -2,7 +2,10 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,8 +20,9 @@ const (
 )
 
 // flapping opens many flows of every kind while e1 goes down and up. Flows of
-// e1 may break, but they must say so; flows pinned to e2 must not notice; no
-// packet may reach an edge with a source that is not that network's.
+// e1 may break, but they must say so; flows pinned to e2, TCP and UDP, must lose
+// nothing, and new ones that prefer it must succeed there; no packet may reach an
+// edge with a source that is not that network's.
 func flapping(ctx context.Context, e *Env) error {
 	opt := lab.SocketOptions{}
 	if e.Daemon == nil {
@@ -29,15 +33,21 @@ func flapping(ctx context.Context, e *Env) error {
 		return err
 	}
 	defer closeAll(pinned)
-	stop, heard := make(chan struct{}), make(chan error, 1)
+	sockets, err := e.sockets(opt, 10, "n2", bothFamilies(onlyE2)...)
+	if err != nil {
+		return err
+	}
+	defer closeSockets(sockets)
+	stop, heard := make(chan struct{}), make(chan error, 2)
 	go func() { heard <- sayUntil(pinned, stop) }()
+	go func() { heard <- sayUntil(sockets, stop) }()
 
 	flapped := make(chan error, 1)
 	go func() { flapped <- e.flap(ctx) }()
 	tally := e.mixed(ctx, flapped)
 
 	close(stop)
-	if lost := <-heard; lost != nil {
+	if lost := errors.Join(<-heard, <-heard); lost != nil {
 		return fmt.Errorf("flows pinned to the untouched uplink: %w", firstLine(lost))
 	}
 	return tally.verdict()
@@ -67,10 +77,11 @@ func (e *Env) flap(ctx context.Context) error {
 
 // A tally counts how the mixed flows went.
 type tally struct {
-	done, failed, hung, n1, n2 atomic.Int64
+	done, failed, hung, harmed, n1, n2 atomic.Int64
 
 	mu     sync.Mutex
-	hangs  string // the first flow that hung
+	hangs  string // a flow that hung
+	harm   string // a flow that preferred the untouched uplink and was not carried there
 	broken error  // the flapping itself
 }
 
@@ -95,7 +106,11 @@ func (e *Env) mixed(ctx context.Context, flapped <-chan error) *tally {
 					}
 				default:
 				}
-				t.count(e.mixedFlow(ctx, int(i)))
+				what, network, err := e.mixedFlow(ctx, int(i))
+				t.count(what, network, err)
+				if e.Daemon != nil && i%3 == 1 && strings.HasSuffix(what, strconv.Itoa(int(firstE2))) {
+					t.steady(what, network, err)
+				}
 			}
 		})
 	}
@@ -141,6 +156,17 @@ func (t *tally) count(what, network string, err error) {
 	}
 }
 
+// steady counts a flow that prefers the untouched uplink.
+func (t *tally) steady(what, network string, err error) {
+	if err == nil && network == "n2" {
+		return
+	}
+	t.harmed.Add(1)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.harm = fmt.Sprintf("%s, by %q: %v", what, network, err)
+}
+
 // verdict wants both uplinks used, no hang, and few failures: only flows that
 // were on e1 when it fell may fail.
 func (t *tally) verdict() error {
@@ -150,6 +176,8 @@ func (t *tally) verdict() error {
 		return fmt.Errorf("flap e1: %w", t.broken)
 	case t.hung.Load() > 0:
 		return fmt.Errorf("%d of %d flows hung, one was %s", t.hung.Load(), done, t.hangs)
+	case t.harmed.Load() > 0:
+		return fmt.Errorf("%d flows that prefer the untouched uplink were not carried by it, one was %s", t.harmed.Load(), t.harm)
 	case failed > done/10:
 		return fmt.Errorf("%d of %d flows failed although one uplink always was there", failed, done)
 	case t.n1.Load() < done/20 || t.n2.Load() < done/20:

@@ -25,6 +25,10 @@ func fewPorts() lab.Layout {
 // hang after some thousand connections.
 func reuse(ctx context.Context, e *Env) error {
 	const connections = 30_000
+	before, err := e.footprint(ctx)
+	if err != nil {
+		return err
+	}
 	var next, failed, hung atomic.Int64
 	var first atomic.Pointer[error]
 	var wg sync.WaitGroup
@@ -48,7 +52,40 @@ func reuse(ctx context.Context, e *Env) error {
 		return fmt.Errorf("of %d connections %d failed, %d of them hung, the first: %w",
 			min(next.Load(), connections), failed.Load(), hung.Load(), *first.Load())
 	}
-	return ctx.Err()
+	return within(ctx, func() error { return e.noLargerThan(ctx, before) })
+}
+
+// footprint is what the daemon holds.
+type footprint struct{ files, goroutines, flows int }
+
+func (e *Env) footprint(ctx context.Context) (f footprint, err error) {
+	if e.Daemon == nil {
+		return f, nil
+	}
+	if f.files, err = e.Daemon.Files(); err != nil {
+		return f, err
+	}
+	var status struct {
+		Process struct{ Goroutines int }
+		Flows   struct{ TCP int }
+	}
+	err = e.JSON(ctx, &status, "status")
+	f.goroutines, f.flows = status.Process.Goroutines, status.Flows.TCP
+	return f, err
+}
+
+// noLargerThan returns an error while the daemon holds more than it did before
+// the load, but for what is kept for the next one: a hundredth of the load.
+func (e *Env) noLargerThan(ctx context.Context, before footprint) error {
+	const keptFiles, keptGoroutines = 10, 300
+	now, err := e.footprint(ctx)
+	if err != nil {
+		return err
+	}
+	if now.flows > before.flows || now.files > before.files+keptFiles || now.goroutines > before.goroutines+keptGoroutines {
+		return fmt.Errorf("after the load the daemon holds %+v, before it held %+v", now, before)
+	}
+	return nil
 }
 
 func (e *Env) closedByServer(ctx context.Context, port uint16) error {

@@ -44,8 +44,8 @@ func closeAll(all []*Talk) {
 }
 
 // sayUntil has all conversations talk until stop is closed and returns the
-// first error: a line that was lost, changed or not answered.
-func sayUntil(all []*Talk, stop <-chan struct{}) error {
+// errors: what was lost, changed or not answered.
+func sayUntil[T interface{ Say() error }](all []T, stop <-chan struct{}) error {
 	errs := make([]error, len(all))
 	var wg sync.WaitGroup
 	for i, t := range all {
@@ -111,10 +111,47 @@ func noForwarding(ctx context.Context, e *Env) error {
 	); err != nil {
 		return err
 	}
+	for _, key := range forwarding() {
+		if value, err := e.Host.Sysctl(key); err != nil || value != "0" {
+			return fmt.Errorf("%s is %s now: %w", key, value, errors.Join(err, errors.New("it must stay 0")))
+		}
+	}
+	if err := e.notForwarded(router); err != nil {
+		return err
+	}
+	// Container engines make every host a router.
+	if err := e.setForwarding("1"); err != nil {
+		return err
+	}
+	if err := e.notForwarded(router); err != nil {
+		return fmt.Errorf("when others let the host forward: %w", err)
+	}
+	if err := e.setForwarding("0"); err != nil {
+		return err
+	}
+	return spoof(ctx, e)
+}
+
+func forwarding() []string {
+	return []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"}
+}
+
+func (e *Env) setForwarding(value string) error {
+	for _, key := range forwarding() {
+		if err := e.Host.SetSysctl(key, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// notForwarded has a router of n1 send packets for n2 through the host.
+func (e *Env) notForwarded(router *lab.Node) error {
 	capture, err := e.Host.Capture("e2", ports(onlyE2, lab.PortEcho))
 	if err != nil {
 		return err
 	}
+	defer capture.Close()
 	for _, dst := range []netip.Addr{e.Network("n2").Gateway4(), e.Network("n2").Resolver6()} {
 		conn, err := router.DialUDP(netip.AddrPortFrom(dst, onlyE2), lab.SocketOptions{})
 		if err != nil {
@@ -126,24 +163,18 @@ func noForwarding(ctx context.Context, e *Env) error {
 		conn.Close()
 	}
 	time.Sleep(300 * time.Millisecond)
-	if err := nothing(capture, "the host forwarded between its uplinks"); err != nil {
-		return err
-	}
-	for _, key := range []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"} {
-		if value, err := e.Host.Sysctl(key); err != nil || value != "0" {
-			return fmt.Errorf("%s is %s now: %w", key, value, errors.Join(err, errors.New("it must stay 0")))
-		}
-	}
-	return spoof(ctx, e)
+	return nothing(capture, "the host forwarded between its uplinks")
 }
 
 // spoof has a program of the host send packets with sources that are not the
-// host's; none may reach a network.
+// host's; none may reach a network, not even under another source.
 func spoof(ctx context.Context, e *Env) error {
 	foreign := netip.MustParseAddr("10.2.0.77")
 	var seen []*lab.Capture
 	for _, link := range []string{"e1", "e2"} {
-		c, err := e.Host.Capture(link, func(r lab.Record) bool { return r.Src == foreign })
+		c, err := e.Host.Capture(link, func(r lab.Record) bool {
+			return r.Src == foreign || r.Proto == 17 && r.Dst == lab.Public4() && r.DstPort == lab.PortEcho
+		})
 		if err != nil {
 			return err
 		}

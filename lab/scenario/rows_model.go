@@ -23,7 +23,7 @@ func modelRows() []Scenario {
 		{ID: "3.4-1", Title: "sessions stay where they are when a better network appears, new ones use it", Layout: firstDetached, Config: byPort, Run: sessionsStay},
 		{ID: "3.6-1", Title: "one UDP socket has one public address for every peer, per network", Config: byPort, Run: reflexive},
 		{ID: "3.7-1", Title: "an app that requires a network fails at once without it and never uses another", Config: byPort, Run: requireFailsClosed},
-		{ID: "3.8-4", Title: "mif0's routes are repaired, a killed daemon leaves a working host, a stopped one no trace", Run: ownsMapping},
+		{ID: "3.8-4", Title: "what makes mif0 the way out is repaired, a killed daemon leaves a working host, a stopped one no trace", Run: ownsMapping},
 		{ID: "3.9-1", Title: "an app that binds an uplink's address or device bypasses mif0", Run: nativeBypass},
 	}
 }
@@ -281,8 +281,25 @@ func (e *Env) refusedAtOnce(ctx context.Context, dst netip.AddrPort) error {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return fmt.Errorf("a connection to %v hangs instead of failing", dst)
 		}
-		return nil
+		return e.datagramRefused(dst, soon)
 	})
+}
+
+// datagramRefused returns nil when a datagram to dst is answered with an error.
+func (e *Env) datagramRefused(dst netip.AddrPort, soon time.Duration) error {
+	conn, err := e.Host.DialUDP(dst, lab.SocketOptions{})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, network, err := askOnce(conn, soon)
+	switch {
+	case err == nil:
+		return fmt.Errorf("a datagram to %v was carried by %q", dst, network)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("a datagram to %v vanishes instead of being refused", dst)
+	}
+	return nil
 }
 
 func nativeBypass(ctx context.Context, e *Env) error {

@@ -24,8 +24,8 @@ func ownsMapping(ctx context.Context, e *Env) error {
 	)
 }
 
-// repairs deletes the routes and rules that make mif0 the way out; they must
-// come back.
+// repairs deletes the default routes to mif0, then everything else that makes it
+// the way out; all must come back.
 func (e *Env) repairs(ctx context.Context) error {
 	for _, dst := range []netip.Addr{lab.Public4(), lab.Public6()} {
 		if err := e.routeIs(dst, "mif0"); err != nil {
@@ -39,20 +39,45 @@ func (e *Env) repairs(ctx context.Context) error {
 			return fmt.Errorf("the default route to mif0 was not restored: %w", err)
 		}
 	}
-	return e.repairsRules(ctx)
+	return e.repairsAll(ctx)
 }
 
-func (e *Env) repairsRules(ctx context.Context) error {
+// repairsAll takes away everything that is the daemon's, one kind after another:
+// what stands there afterwards must be what stood there before.
+func (e *Env) repairsAll(ctx context.Context) error {
+	house := netip.MustParsePrefix
+	for what, damage := range map[string]func() (int, error){
+		"rules": func() (int, error) {
+			return e.Host.DeleteRules(func(priority int) bool { return priority >= 6410 && priority <= 6419 })
+		},
+		"routes": func() (int, error) {
+			return e.Host.DeleteRoutes(func(table int) bool { return table >= ownTable && table < 65300 })
+		},
+		"filter": func() (int, error) { return 1, e.Host.DeleteFilter("mifvif") },
+		"addresses": func() (int, error) {
+			return 2, e.Host.DeleteAddress("mif0", house("198.18.0.1/15"), house("2001:2::1/48"))
+		},
+		"link": func() (int, error) { return 1, e.Host.LinkDown("mif0") },
+	} {
+		if err := e.repaired(ctx, damage); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+	}
+	return nil
+}
+
+// repaired does a damage and waits until it is undone.
+func (e *Env) repaired(ctx context.Context, damage func() (int, error)) error {
 	before, err := e.Host.Snapshot()
 	if err != nil {
 		return err
 	}
-	removed, err := e.Host.DeleteRules(func(priority int) bool { return priority >= 6410 && priority <= 6419 })
+	removed, err := damage()
 	if err != nil {
 		return err
 	}
 	if removed == 0 {
-		return errors.New("the daemon has no rules of its own")
+		return errors.New("the daemon has none of its own")
 	}
 	return within(ctx, func() error {
 		now, err := e.Host.Snapshot()
@@ -60,7 +85,7 @@ func (e *Env) repairsRules(ctx context.Context) error {
 			return err
 		}
 		if diff := before.Differences(now); len(diff) > 0 {
-			return fmt.Errorf("%d rules were deleted and not restored: %v", removed, diff)
+			return fmt.Errorf("%d were removed and not restored:\n%s", removed, strings.Join(diff, "\n"))
 		}
 		return nil
 	})

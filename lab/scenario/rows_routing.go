@@ -3,7 +3,6 @@ package scenario
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"time"
 
@@ -83,14 +82,14 @@ func defaultChanges(ctx context.Context, e *Env) error {
 		return err
 	}
 	defer closeAll(talks)
-	udp, err := e.Host.DialUDP(public4(firstE1), lab.SocketOptions{})
+	udp, err := e.sockets(lab.SocketOptions{}, 1, "n1", public4(firstE1))
 	if err != nil {
 		return err
 	}
-	defer udp.Close()
+	defer closeSockets(udp)
 	stop, heard := make(chan struct{}), make(chan error, 1)
 	go func() { heard <- sayUntil(talks, stop) }()
-	err = e.toggleDefault(udp)
+	err = e.toggleDefault(udp[0])
 	close(stop)
 	if broken := <-heard; broken != nil {
 		return fmt.Errorf("TCP flows: %w", firstLine(broken))
@@ -98,9 +97,18 @@ func defaultChanges(ctx context.Context, e *Env) error {
 	return err
 }
 
+// seen asks at once after a change, and again when everybody has noticed it.
+func seen(udp *Socket) error {
+	if err := udp.Say(); err != nil {
+		return err
+	}
+	time.Sleep(30 * time.Millisecond)
+	return udp.Say()
+}
+
 // toggleDefault adds and deletes a better default route by turns a hundred
 // times and asks by UDP after each change.
-func (e *Env) toggleDefault(udp *net.UDPConn) error {
+func (e *Env) toggleDefault(udp *Socket) error {
 	n1, n2 := e.Network("n1"), e.Network("n2")
 	for i := range 50 {
 		n := []lab.Network{n2, n1}[i%2]
@@ -111,25 +119,15 @@ func (e *Env) toggleDefault(udp *net.UDPConn) error {
 		if err := e.Host.AddRoute(better...); err != nil {
 			return err
 		}
-		if err := echo(udp); err != nil {
+		if err := seen(udp); err != nil {
 			return fmt.Errorf("UDP after change %d: %w", 2*i+1, err)
 		}
 		if err := e.Host.DeleteRoute(better...); err != nil {
 			return err
 		}
-		if err := echo(udp); err != nil {
+		if err := seen(udp); err != nil {
 			return fmt.Errorf("UDP after change %d: %w", 2*i+2, err)
 		}
 	}
 	return nil
-}
-
-// echo sends one datagram and waits for its answer; it is not repeated.
-func echo(udp *net.UDPConn) error {
-	if _, err := udp.Write([]byte("still there?")); err != nil {
-		return err
-	}
-	_ = udp.SetReadDeadline(time.Now().Add(answerWithin))
-	_, err := udp.Read(make([]byte, 200))
-	return err
 }

@@ -145,7 +145,12 @@ func (e *Env) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if left := append(leftovers(after), changedSettings(e.before, after)...); len(left) > 0 {
+	files, err := e.Daemon.Leftovers()
+	if err != nil {
+		return err
+	}
+	left := append(leftovers(after), changedSettings(e.before, after)...)
+	if left = append(left, files...); len(left) > 0 {
 		return fmt.Errorf("the daemon left behind:\n%s", strings.Join(left, "\n"))
 	}
 	return nil

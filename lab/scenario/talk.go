@@ -153,6 +153,48 @@ func askOnce(conn net.Conn, patience time.Duration) (src netip.AddrPort, network
 	return src, network, nil
 }
 
+// A Socket is an app's UDP socket that goes on asking one peer.
+type Socket struct {
+	conn   *net.UDPConn
+	mapped netip.AddrPort // where the peer sees it
+}
+
+// sockets opens UDP sockets, all of them carried by one network.
+func (e *Env) sockets(opt lab.SocketOptions, count int, network string, dst ...netip.AddrPort) ([]*Socket, error) {
+	var open []*Socket
+	for i := range count {
+		conn, err := e.Host.DialUDP(dst[i%len(dst)], opt)
+		if err != nil {
+			closeSockets(open)
+			return nil, err
+		}
+		s := &Socket{conn: conn}
+		open = append(open, s)
+		by := ""
+		if s.mapped, by, err = askOnce(conn, answerWithin); err != nil || by != network {
+			closeSockets(open)
+			return nil, fmt.Errorf("UDP to %v was carried by %q, want %q: %w", dst[i%len(dst)], by, network, err)
+		}
+	}
+	return open, nil
+}
+
+func closeSockets(all []*Socket) {
+	for _, s := range all {
+		s.conn.Close()
+	}
+}
+
+// Say asks once, without repeating a datagram that is lost, and wants the peer to
+// see the socket where it has always been.
+func (s *Socket) Say() error {
+	src, _, err := askOnce(s.conn, answerWithin)
+	if err == nil && src != s.mapped {
+		err = fmt.Errorf("the socket was seen as %v, then as %v", s.mapped, src)
+	}
+	return err
+}
+
 // Carried returns an error unless new TCP and UDP flows to dst, opened with
 // opt, are carried by a network with a source of that network.
 func (e *Env) Carried(ctx context.Context, network string, dst netip.AddrPort, opt lab.SocketOptions) error {
