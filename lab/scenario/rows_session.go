@@ -14,7 +14,7 @@ import (
 // sessionRows are RFC 6418 4.2 to 4.4: routing and session problems.
 func sessionRows() []Scenario {
 	return []Scenario{
-		{ID: "4.2-6", Title: "10,000 mixed flows while an uplink flaps 20 times: no foreign source at any edge, none hangs", Config: byPort, Run: flapping},
+		{ID: "4.2-6", Title: "10,000 mixed flows while an uplink flaps 20 times: no foreign source at any edge, none hangs, the other uplink loses nothing", Config: byPort, Run: flapping},
 		{ID: "4.4-3", Title: "a transfer stays unbroken on its network when a better one appears", Layout: slowThenBetter, Config: byPort, Run: transferStays},
 		{ID: "4.4-4", Title: "when a network becomes useless, its flows end and the next connect succeeds on another", Config: byPort, Run: reconnects},
 	}
