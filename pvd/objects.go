@@ -83,6 +83,9 @@ type Advert struct {
 	OnLink bool // L flag
 	Auto   bool // A flag
 	Until  time.Time
+	// Preferred is until when addresses formed of it are preferred; zero is for
+	// ever, not after the report is deprecated (RFC 4862 5.5.4).
+	Preferred time.Time
 }
 
 // Route is a destination that is reached inside the domain besides its default.
