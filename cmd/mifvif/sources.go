@@ -9,6 +9,7 @@ import (
 
 	"mifvif/netwatch"
 	"mifvif/pvd"
+	"mifvif/pvd/ra"
 )
 
 // source hears what networks say by one protocol, on the links it is told to
@@ -29,11 +30,13 @@ type sources struct {
 }
 
 func newSources(b *pvd.Builder, log *slog.Logger) *sources {
-	return &sources{builder: b, news: make(chan struct{}, 1), log: log}
+	s := &sources{builder: b, news: make(chan struct{}, 1), log: log}
+	s.all = []source{ra.New(ra.Config{Deliver: s.deliver}, log)}
+	return s
 }
 
 // deliver takes one report; safe for concurrent use.
-func (s *sources) deliver(r pvd.Report) { //nolint:unused // the first source takes it
+func (s *sources) deliver(r pvd.Report) {
 	if s.builder.Learn(r) {
 		latest(s.news, struct{}{})
 	}

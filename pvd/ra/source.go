@@ -51,7 +51,7 @@ func New(config Config, log *slog.Logger) *Source {
 
 // Watch says on which links to listen from now on. A link that was not among
 // them at the call before is asked for its routers. Safe for concurrent use.
-func (s *Source) Watch(links []netwatch.Link) {
+func (s *Source) Watch(links ...netwatch.Link) {
 	links = slices.Clone(links)
 	s.wanted.Store(&links)
 	s.poke()

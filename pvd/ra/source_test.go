@@ -140,7 +140,7 @@ func advertisement(lifetime byte) message {
 func TestRoutersAreAskedThreeTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, start := run(t), time.Now()
-		f.Watch([]netwatch.Link{link})
+		f.Watch(link)
 		pass(time.Minute)
 		asked := f.links()[0].times()
 		if len(asked) != solicitations {
@@ -155,7 +155,7 @@ func TestRoutersAreAskedThreeTimes(t *testing.T) {
 func TestRoutersAreAskedNoMoreAfterOneHasAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := run(t)
-		f.Watch([]netwatch.Link{link})
+		f.Watch(link)
 		pass(solicitationDelay)
 		f.links()[0].in <- advertisement(0) // no default router: it does not count
 		pass(solicitationEvery)
@@ -186,7 +186,7 @@ func TestWatchIsLevelTriggered(t *testing.T) {
 			{"it is back", []netwatch.Link{link, other}, []bool{false, true, true}},
 			{"none", nil, []bool{false, false, false}},
 		} {
-			f.Watch(step.links)
+			f.Watch(step.links...)
 			synctest.Wait()
 			var got []bool
 			for _, l := range f.links() {
@@ -208,7 +208,7 @@ func TestALinkThatFailsIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := run(t)
 		f.refuse(errors.New("no such device"))
-		f.Watch([]netwatch.Link{link})
+		f.Watch(link)
 		pass(time.Second)
 		if len(f.links()) != 0 {
 			t.Fatal("it listens on a link that is not there")
@@ -229,7 +229,7 @@ func TestALinkThatFailsIsTriedAgain(t *testing.T) {
 func TestWhatIsDroppedIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := run(t)
-		f.Watch([]netwatch.Link{link})
+		f.Watch(link)
 		synctest.Wait()
 		bad := advertisement(1)
 		bad.hopLimit = 254

@@ -54,7 +54,7 @@ func newWorld(t *testing.T, advert func(lab.Network) nd.RA) *world {
 	w := &world{Common: common, link: netwatch.Link{Index: index, Name: "e3", MTU: 1500}}
 	w.Source = New(Config{Deliver: w.deliver}, slog.New(slog.DiscardHandler))
 	w.start(t)
-	w.Watch([]netwatch.Link{w.link})
+	w.Watch(w.link)
 	return w
 }
 
@@ -145,8 +145,8 @@ func TestRoutersAreAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Watch(nil)
-	w.Watch([]netwatch.Link{w.link})
+	w.Watch()
+	w.Watch(w.link)
 	w.eventually(t, "an answer to a solicitation", func(pvd.Report) bool { return asked.Matched() > 0 })
 	for _, r := range asked.Records() {
 		if r.TTL != 255 || !r.Src.IsLinkLocalUnicast() || r.Dst != netip.MustParseAddr("ff02::2") {
