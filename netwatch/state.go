@@ -105,6 +105,9 @@ type Rule struct {
 	Mask     uint32
 	Invert   bool
 	Table    int
+	// Spared is an interface group whose routes this rule takes for none
+	// (ip-rule(8): suppress_ifgroup); 0 spares nothing.
+	Spared   int
 	Type     RouteType // Unicast: lookup Table; Unreachable, Prohibit, Blackhole: refuse
 	Protocol int
 }

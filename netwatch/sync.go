@@ -80,7 +80,7 @@ func SyncRules(have, want []Rule, owned func(priority int) bool) error {
 			present[r]--
 			continue
 		}
-		if err := netlink.RuleAdd(r.netlink()); err != nil && !errors.Is(err, unix.EEXIST) && !off(err) {
+		if err := r.add(); err != nil && !errors.Is(err, unix.EEXIST) && !off(err) {
 			errs = append(errs, fmt.Errorf("add rule %d: %w", r.Priority, err))
 		}
 	}
@@ -173,6 +173,13 @@ func viaFamily(a netip.Addr) int {
 		return unix.AF_INET6
 	}
 	return unix.AF_INET
+}
+
+func (r Rule) add() error {
+	if r.Spared != 0 {
+		return addSparing(r)
+	}
+	return netlink.RuleAdd(r.netlink())
 }
 
 func (r Rule) netlink() *netlink.Rule {

@@ -196,6 +196,7 @@ func TestSyncRulesArrivesAndLeavesOthersAlone(t *testing.T) {
 		{Priority: 6411, Table: 64181},
 		{Priority: 6412, Src: prefix("192.0.2.2/32"), Table: table},
 		{Priority: 6412, Src: prefix("2001:db8::2/128"), Is6: true, Table: table},
+		{Priority: 6411, Table: table, Spared: 7},
 		{Priority: 6413, Oif: "e1", Table: table},
 		{Priority: 6413, Oif: "e2", Table: table, Is6: true},
 		{Priority: 6414, Mask: 0xfff00000, Invert: true, Type: netwatch.Unreachable},

@@ -100,6 +100,9 @@ func (d *Device) setUp(cfg Config) error {
 	if err := netlink.LinkSetTxQLen(link, queueLen); err != nil {
 		return fmt.Errorf("set the queue length of %s: %w", name, err)
 	}
+	if err := netlink.LinkSetGroup(link, group); err != nil {
+		return fmt.Errorf("set the group of %s: %w", name, err)
+	}
 	d.tune()
 	for _, p := range cfg.Addresses {
 		if err := addAddress(link, p); err != nil {

@@ -12,8 +12,13 @@ import (
 const (
 	drawTable = 64180
 	lanTable  = 64182
-	drawRule  = 6415 // (c)
+	deadTable = 64183
+	deadRule  = 6412 // (k)
+	drawRule  = 6416 // (c)
 	mainTable = 254
+
+	// group is mif0's interface group, by which rule (k) knows that it lives.
+	group = 6418
 
 	metricThrow = 1
 	metricDraw  = 100
@@ -64,9 +69,28 @@ func (d Drawing) routes(st netwatch.State) []netwatch.Route {
 		}
 		if d.Block {
 			routes = append(routes, netwatch.Route{Table: drawTable, Type: netwatch.Unreachable, Dst: dst, Metric: metricBlock})
+			routes = append(routes, d.deadRoutes(dst)...)
 		}
 		if len(d.LANs) > 0 {
 			routes = append(routes, d.lanRoutes(dst)...)
+		}
+	}
+	return routes
+}
+
+// deadRoutes are the kill switch. While mif0 lives its route is the best, and
+// rule (k) passes over it to the next rules; without mif0 everything ends here,
+// before the rules by source. Those would lead out whatever has an uplink's
+// address, and the kernel gives IPv6 sockets one when their first look finds no
+// route.
+func (d Drawing) deadRoutes(dst netip.Prefix) []netwatch.Route {
+	routes := []netwatch.Route{{Table: deadTable, Type: netwatch.Unreachable, Dst: dst, Metric: metricBlock}}
+	if d.Ifindex != 0 {
+		routes = append(routes, netwatch.Route{Table: deadTable, Dst: dst, Ifindex: d.Ifindex, Metric: metricDraw})
+	}
+	for _, p := range always() {
+		if p.Addr().Is6() == dst.Addr().Is6() {
+			routes = append(routes, netwatch.Route{Table: deadTable, Type: netwatch.Throw, Dst: p, Metric: metricThrow})
 		}
 	}
 	return routes
@@ -111,6 +135,9 @@ func (d Drawing) rules() []netwatch.Rule {
 	var rules []netwatch.Rule
 	for _, is6 := range []bool{false, true} {
 		rules = append(rules, netwatch.Rule{Priority: drawRule, Iif: "lo", Table: drawTable, Is6: is6})
+		if d.Block {
+			rules = append(rules, netwatch.Rule{Priority: deadRule, Iif: "lo", Table: deadTable, Spared: group, Is6: is6})
+		}
 		for _, lan := range d.LANs {
 			rules = append(rules, netwatch.Rule{Priority: drawRule, Iif: lan, Table: lanTable, Is6: is6})
 		}
@@ -148,5 +175,7 @@ func DrawNothing(st netwatch.State) error {
 	)
 }
 
-func ownTable(table int) bool   { return table == drawTable || table == lanTable }
-func ownRule(priority int) bool { return priority == drawRule }
+func ownTable(table int) bool {
+	return table == drawTable || table == lanTable || table == deadTable
+}
+func ownRule(priority int) bool { return priority == drawRule || priority == deadRule }

@@ -1,6 +1,7 @@
 package tun_test
 
 import (
+	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -86,6 +87,29 @@ func (p *pull) snapshot() lab.Snapshot {
 }
 
 // way returns the interface, and the source the kernel chooses, to dst.
+// ruleBySource leads e1's addresses to main, as the uplinks' rules lead them to
+// their table.
+func (p *pull) ruleBySource() {
+	for _, src := range []string{"10.1.0.2/32", "2001:db8:1::2/128"} {
+		rule := netlink.NewRule()
+		rule.Priority, rule.Table = 6413, 254
+		_, rule.Src, _ = net.ParseCIDR(src)
+		must(p.t, p.Host.Netlink().RuleAdd(rule))
+		p.t.Cleanup(func() { _ = p.Host.Netlink().RuleDel(rule) })
+	}
+}
+
+// wayFrom returns by which link a packet with that source goes.
+func (p *pull) wayFrom(src string, dst netip.Addr) string {
+	routes, err := p.Host.Netlink().RouteGetWithOptions(dst.AsSlice(), &netlink.RouteGetOptions{SrcAddr: addr(src).AsSlice()})
+	if err != nil {
+		return err.Error()
+	}
+	link, err := p.Host.Netlink().LinkByIndex(routes[0].LinkIndex)
+	must(p.t, err)
+	return link.Attrs().Name
+}
+
 func (p *pull) way(dst, iif, oif string) string {
 	opts := &netlink.RouteGetOptions{Iif: iif, Oif: oif}
 	if iif != "" {
@@ -128,7 +152,7 @@ func TestTheHostsTrafficIsDrawnIn(t *testing.T) {
 	if got := p.way("fe80::1", "", "e2"); !strings.HasPrefix(got, "e2 ") {
 		t.Errorf("a link-local destination on e2 goes to %q", got)
 	}
-	_, err := p.Host.DeleteRules(func(priority int) bool { return priority == 6415 })
+	_, err := p.Host.DeleteRules(func(priority int) bool { return priority == 6416 || priority == 6412 })
 	must(t, err)
 	for _, dst := range []netip.Addr{lab.Public4(), lab.Public6()} {
 		if got := p.way(dst.String(), "", ""); !strings.HasPrefix(got, "e1 ") {
@@ -169,7 +193,7 @@ func TestDrawingRestsIsRepairedAndUndone(t *testing.T) {
 	}
 	damages := map[string]func() error{
 		"rules removed": func() error {
-			_, err := p.Host.DeleteRules(func(priority int) bool { return priority == 6415 })
+			_, err := p.Host.DeleteRules(func(priority int) bool { return priority == 6416 || priority == 6412 })
 			return err
 		},
 		"default removed": func() error {
@@ -202,7 +226,17 @@ func TestAfterAKill(t *testing.T) {
 		before := p.snapshot()
 		p.drawing.Block = block
 		p.apply()
+		p.ruleBySource()
+		before4, before6 := p.wayFrom("10.1.0.2", lab.Public4()), p.wayFrom("2001:db8:1::2", lab.Public6())
 		p.kill()
+		for _, got := range []string{p.wayFrom("10.1.0.2", lab.Public4()), p.wayFrom("2001:db8:1::2", lab.Public6())} {
+			if block && got != "no route to host" {
+				t.Errorf("on_exit: block, killed: what has e1's address goes to %q", got)
+			}
+		}
+		if before4 != "e1" || before6 != "e1" {
+			t.Errorf("while mif0 lives, what has e1's address goes to %q and %q", before4, before6)
+		}
 		for _, dst := range []netip.Addr{lab.Public4(), lab.Public6()} {
 			got := p.way(dst.String(), "", "")
 			if want := "no route to host"; block && got != want {
@@ -219,7 +253,7 @@ func TestAfterAKill(t *testing.T) {
 		must(t, p.Host.Do(func() error { return tun.Undraw(false) }))
 		var diff []string
 		for _, line := range before.Differences(p.snapshot()) {
-			if !strings.Contains(line, "mif0") {
+			if !strings.Contains(line, "mif0") && !strings.Contains(line, "6413") {
 				diff = append(diff, line)
 			}
 		}

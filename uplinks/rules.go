@@ -12,9 +12,9 @@ import (
 const (
 	ruleMark   = 6410 // (a) a domain's mark -> its table
 	ruleLocal  = 6411 // (a2) the host's own networks
-	ruleSource = 6412 // (b) a domain's address -> its table
-	ruleDevice = 6413 // (b2) apps bound to an uplink's device
-	ruleLost   = 6414 // (b3) any other mark of ours -> unreachable
+	ruleSource = 6413 // (b) a domain's address -> its table
+	ruleDevice = 6414 // (b2) apps bound to an uplink's device
+	ruleLost   = 6415 // (b3) any other mark of ours -> unreachable
 )
 
 // rulesOf returns the rules that lead to the domains' tables.
@@ -66,7 +66,13 @@ func addressOwners(set *pvd.Set) map[netip.Addr]int {
 }
 
 // ownRule reports whether a priority is one of this package's.
-func ownRule(priority int) bool { return priority >= ruleMark && priority <= ruleLost }
+func ownRule(priority int) bool {
+	switch priority {
+	case ruleMark, ruleLocal, ruleSource, ruleDevice, ruleLost:
+		return true
+	}
+	return false
+}
 
 // ownTable reports whether a table is one of this package's.
 func ownTable(table int) bool {

@@ -58,14 +58,14 @@ func TestEveryRuleIsNeeded(t *testing.T) {
 		{6410, noNet, way{"(a) another uplink's neighbours are behind the router", addr("10.1.0.1"), shared4, mark("e2"), "", "e2 via 10.2.0.1"}},
 		{6411, "e2 via 10.2.0.1", way{"(a2) answers to the LAN stay there", addr("10.77.0.9"), addr("10.2.0.2"), 0, "", "lan0"}},
 		{6411, "e2 via fe80::2", way{"(a2) answers to the LAN stay there, IPv6", addr("2001:db8:77::9"), addr("2001:db8:2::2"), 0, "", "lan0"}},
-		{6412, trapped, way{"(b) an address leads to its domain", lab.Public4(), addr("10.2.0.2"), 0, "", "e2 via 10.2.0.1"}},
-		{6412, trapped, way{"(b) an address leads to its domain, IPv6", lab.Public6(), addr("2001:db8:2::2"), 0, "", "e2 via fe80::2"}},
-		{6412, noNet, way{"(b) the domainless mark goes by source", lab.Public4(), addr("10.2.0.2"), 0xfff00000, "", "e2 via 10.2.0.1"}},
-		{6412, noNet, way{"(b) the domainless mark goes by source, IPv6", lab.Public6(), addr("2001:db8:2::2"), 0xfff00000, "", "e2 via fe80::2"}},
-		{6413, "e2", way{"(b2) a device leads to its domain's next hop", lab.Public4(), netip.Addr{}, 0, "e2", "e2 via 10.2.0.1"}},
-		{6414, trapped, way{"(b3) a mark of nobody's is refused", lab.Public4(), netip.Addr{}, 0x7ff << 20, "", noNet}},
-		{6414, trapped, way{"(b3) a mark of nobody's is refused, IPv6", lab.Public6(), netip.Addr{}, 0x7ff << 20, "", noNet}},
-		{6414, trapped, way{"(b3) the domainless mark without a source of ours is refused", lab.Public4(), netip.Addr{}, 0xfff00000, "", noNet}},
+		{6413, trapped, way{"(b) an address leads to its domain", lab.Public4(), addr("10.2.0.2"), 0, "", "e2 via 10.2.0.1"}},
+		{6413, trapped, way{"(b) an address leads to its domain, IPv6", lab.Public6(), addr("2001:db8:2::2"), 0, "", "e2 via fe80::2"}},
+		{6413, noNet, way{"(b) the domainless mark goes by source", lab.Public4(), addr("10.2.0.2"), 0xfff00000, "", "e2 via 10.2.0.1"}},
+		{6413, noNet, way{"(b) the domainless mark goes by source, IPv6", lab.Public6(), addr("2001:db8:2::2"), 0xfff00000, "", "e2 via fe80::2"}},
+		{6414, "e2", way{"(b2) a device leads to its domain's next hop", lab.Public4(), netip.Addr{}, 0, "e2", "e2 via 10.2.0.1"}},
+		{6415, trapped, way{"(b3) a mark of nobody's is refused", lab.Public4(), netip.Addr{}, 0x7ff << 20, "", noNet}},
+		{6415, trapped, way{"(b3) a mark of nobody's is refused, IPv6", lab.Public6(), netip.Addr{}, 0x7ff << 20, "", noNet}},
+		{6415, trapped, way{"(b3) the domainless mark without a source of ours is refused", lab.Public4(), netip.Addr{}, 0xfff00000, "", noNet}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -95,7 +95,7 @@ func TestDeviceRuleComesBeforeMain(t *testing.T) {
 	if got := b.ask(question); got != "e1 via fe80::1" {
 		t.Errorf("%q, want the domain's next hop", got)
 	}
-	_, err := b.Host.DeleteRules(func(priority int) bool { return priority == 6413 })
+	_, err := b.Host.DeleteRules(func(priority int) bool { return priority == 6414 })
 	must(t, err)
 	if got := b.ask(question); got != "e1 via fe80::99" {
 		t.Errorf("%q without the rule, want main's", got)

@@ -56,7 +56,7 @@ func TestWhatOthersRemoveOrChangeIsRepaired(t *testing.T) {
 	ours := &nftables.Table{Family: nftables.TableFamilyINet, Name: "mifvif"}
 	cases := map[string]func() error{
 		"rules removed": func() error {
-			_, err := b.Host.DeleteRules(func(p int) bool { return p >= 6410 && p <= 6414 })
+			_, err := b.Host.DeleteRules(func(p int) bool { return p >= 6410 && p <= 6415 })
 			return err
 		},
 		"a table emptied": func() error {
@@ -72,7 +72,7 @@ func TestWhatOthersRemoveOrChangeIsRepaired(t *testing.T) {
 		},
 		"a rule added in our name": func() error {
 			rule := netlink.NewRule()
-			rule.Priority, rule.Table, rule.Protocol, rule.Family = 6412, 64299, 64, netlink.FAMILY_V4
+			rule.Priority, rule.Table, rule.Protocol, rule.Family = 6413, 64299, 64, netlink.FAMILY_V4
 			return b.Host.Netlink().RuleAdd(rule)
 		},
 		"the ruleset flushed, as a firewall's reload does": func() error {
@@ -114,7 +114,7 @@ func TestForeignObjectsStay(t *testing.T) {
 	foreign := lab.Route{To: prefix("10.55.0.0/16"), Dev: "lan0", Table: 64200}
 	must(t, b.Host.AddRoute(foreign))
 	rule := netlink.NewRule()
-	rule.Priority, rule.Table, rule.Family = 6412, 77, netlink.FAMILY_V4
+	rule.Priority, rule.Table, rule.Family = 6413, 77, netlink.FAMILY_V4
 	must(t, b.Host.Netlink().RuleAdd(rule))
 	before := b.snapshot()
 	b.apply()

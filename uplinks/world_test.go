@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // trap is where mif0's routes would be.
 const (
 	trapTable = 64180
-	trapRule  = 6415
+	trapRule  = 6416
 )
 
 // bench is the common laboratory with a LAN behind the host, and a Set that is
