@@ -75,7 +75,9 @@ type Resolver struct {
 
 // Object is one item of configuration with where it came from.
 type Object struct {
-	Kind     string   `json:"kind"` // address, next_hop, route, prefix
+	// Kind is address, next_hop, advert (a router's prefix), route, prefix,
+	// resolver, zone, search, ntp, pref64, portal or selection.
+	Kind     string   `json:"kind"`
 	Value    string   `json:"value"`
 	Origin   string   `json:"origin"`
 	Lifetime *float64 `json:"lifetime"` // seconds; null: infinite

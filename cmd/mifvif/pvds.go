@@ -56,12 +56,7 @@ func printPvD(w io.Writer, p control.PvD) {
 		if o.Lifetime != nil {
 			life = "for " + (time.Duration(*o.Lifetime) * time.Second).String()
 		}
-		fmt.Fprintf(w, "  %-9s %-40s from %-7s %s %s\n", o.Kind, o.Value, o.Origin, life, strings.Join(o.Flags, " "))
-	}
-	for _, r := range p.DNS {
-		fmt.Fprintf(w, "  %-9s %-40s from %-7s\n", "resolver", r.Address, r.Origin)
-	}
-	for _, z := range p.Zones {
-		fmt.Fprintf(w, "  %-9s %s\n", "zone", z)
+		line := fmt.Sprintf("  %-9s %-40s from %-7s %s %s", o.Kind, o.Value, o.Origin, life, strings.Join(o.Flags, " "))
+		fmt.Fprintln(w, strings.TrimRight(line, " "))
 	}
 }

@@ -13,7 +13,6 @@ import (
 
 	"mifvif/control"
 	"mifvif/flow"
-	"mifvif/netwatch"
 	"mifvif/owner"
 	"mifvif/pvd"
 )
@@ -89,7 +88,7 @@ func (d *daemon) warnings() []string {
 func (d *daemon) drops() map[string]uint64 {
 	all := d.relay.Drops()
 	all["mif0_refused"], all["mif0_invalid"] = d.device.Dropped(), d.device.Invalid()
-	for _, part := range []map[string]uint64{d.nat.Stats(), d.resolver.Drops()} {
+	for _, part := range []map[string]uint64{d.nat.Stats(), d.resolver.Drops(), d.publisher.sources.drops()} {
 		for k, v := range part {
 			all[k] += v
 		}
@@ -121,6 +120,9 @@ func (d *daemon) domains(flows []control.Flow, objects bool) []control.PvD {
 		for _, x := range p.Prefixes {
 			c.Prefixes = append(c.Prefixes, x.String())
 		}
+		for _, x := range p.PREF64 {
+			c.PREF64 = append(c.PREF64, x.Prefix.String())
+		}
 		for _, f := range flows {
 			if f.PvD == p.Name {
 				c.Flows++
@@ -129,7 +131,7 @@ func (d *daemon) domains(flows []control.Flow, objects bool) []control.PvD {
 			}
 		}
 		if objects {
-			c.Objects = holdings(p)
+			c.Objects = holdings(p, time.Now())
 		}
 		out = append(out, c)
 	}
@@ -150,39 +152,6 @@ func hop(h pvd.NextHop) string {
 		return "link"
 	}
 	return h.Addr.String()
-}
-
-// holdings lists a domain's objects with their origins.
-func holdings(p *pvd.Domain) []control.Object {
-	var out []control.Object
-	for _, a := range p.Addresses {
-		var flags []string
-		if a.Deprecated {
-			flags = append(flags, "deprecated")
-		}
-		if a.Temporary {
-			flags = append(flags, "temporary")
-		}
-		out = append(out, control.Object{Kind: "address", Value: a.Prefix.String(), Origin: string(a.Origin), Lifetime: seconds(a.Valid), Flags: flags})
-	}
-	for _, h := range p.NextHops {
-		out = append(out, control.Object{Kind: "next_hop", Value: hop(h), Origin: string(h.Origin)})
-	}
-	for _, r := range p.Routes {
-		out = append(out, control.Object{Kind: "route", Value: r.Dst.String(), Origin: string(r.Origin)})
-	}
-	for _, x := range p.Prefixes {
-		out = append(out, control.Object{Kind: "prefix", Value: x.String(), Origin: string(pvd.FromConfig)})
-	}
-	return out
-}
-
-func seconds(d time.Duration) *float64 {
-	if d == netwatch.Forever {
-		return nil
-	}
-	s := d.Seconds()
-	return &s
 }
 
 // flows gathers TCP flows and bindings, newest last.

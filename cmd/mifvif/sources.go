@@ -24,6 +24,7 @@ type source interface {
 // sources are all of them, and the way of what they say to the publisher.
 type sources struct {
 	builder *pvd.Builder
+	routers *ra.Source
 	all     []source
 	news    chan struct{} // 1: something was said
 	log     *slog.Logger
@@ -31,8 +32,18 @@ type sources struct {
 
 func newSources(b *pvd.Builder, log *slog.Logger) *sources {
 	s := &sources{builder: b, news: make(chan struct{}, 1), log: log}
-	s.all = []source{ra.New(ra.Config{Deliver: s.deliver}, log)}
+	s.routers = ra.New(ra.Config{Deliver: s.deliver}, log)
+	s.all = []source{s.routers}
 	return s
+}
+
+// drops counts what networks said and nobody believed.
+func (s *sources) drops() map[string]uint64 {
+	heard := s.routers.Counters()
+	return map[string]uint64{
+		"adverts_invalid": heard.Invalid, "adverts_limited": heard.Limited, "routers_evicted": heard.Evicted,
+		"reports_refused": s.builder.Refused(),
+	}
 }
 
 // deliver takes one report; safe for concurrent use.
