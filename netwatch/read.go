@@ -79,36 +79,6 @@ func readLinks(s *State) error {
 	return err
 }
 
-func readAddresses(s *State) error {
-	addrs, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
-	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
-		return fmt.Errorf("list addresses: %w", err)
-	}
-	s.Addresses = s.Addresses[:0]
-	for _, a := range addrs {
-		p, ok := prefix(a.IPNet)
-		if !ok {
-			continue
-		}
-		out := Address{
-			Ifindex: a.LinkIndex, Prefix: p,
-			Global:     a.Scope == unix.RT_SCOPE_UNIVERSE || a.Scope == unix.RT_SCOPE_SITE,
-			Deprecated: a.Flags&unix.IFA_F_DEPRECATED != 0,
-			Tentative:  a.Flags&unix.IFA_F_TENTATIVE != 0 && a.Flags&unix.IFA_F_OPTIMISTIC == 0 || a.Flags&unix.IFA_F_DADFAILED != 0,
-			Temporary:  a.Flags&unix.IFA_F_TEMPORARY != 0 && p.Addr().Is6(),
-			Valid:      lifetime(a.ValidLft), Preferred: lifetime(a.PreferedLft),
-		}
-		if peer, ok := prefix(a.Peer); ok && peer.Addr() != p.Addr() {
-			out.Peer = peer.Addr()
-		}
-		s.Addresses = append(s.Addresses, out)
-	}
-	slices.SortFunc(s.Addresses, func(a, b Address) int {
-		return cmp.Or(cmp.Compare(a.Ifindex, b.Ifindex), comparePrefix(a.Prefix, b.Prefix))
-	})
-	return err
-}
-
 // lifetime restates a lifetime of the kernel in steps of an hour, rounded up.
 func lifetime(seconds int) time.Duration {
 	switch {

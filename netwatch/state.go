@@ -47,6 +47,7 @@ type Address struct {
 	// differ from the last one by the passing of time alone; or Forever.
 	Valid     time.Duration
 	Preferred time.Duration // 0 when Deprecated by age
+	Protocol  int           // who made it: 64 mifvif; 0 where the kernel is older than 5.18 or nobody says
 }
 
 // RouteType is the kernel's route type as far as it matters here.

@@ -134,6 +134,7 @@ func (w *building) link(link netwatch.Link) {
 		if up {
 			w.kernel.fill(domains[i], p, div)
 			domains[i].learn(p, div, w.now)
+			domains[i].Wanted = p.wanted(w.kernel.identifier(link.Index))
 		}
 	}
 	if up {
@@ -195,7 +196,7 @@ func (w *building) finish(p *part, d *Domain, link netwatch.Link, up bool) bool 
 		d.Internet = false
 	}
 	judge(d, link, p.decl)
-	if d.State != Online && p.decl == nil && m.last == nil {
+	if d.State != Online && p.decl == nil && m.last == nil && len(d.Wanted) == 0 {
 		return false
 	}
 	if d.State == Offline && p.decl == nil && m.last != nil {
@@ -228,6 +229,8 @@ func judge(d *Domain, link netwatch.Link, decl *Declaration) {
 		d.Reason = "the link has no carrier"
 	case len(d.Addresses) == 0 && decl != nil && len(decl.Addresses) > 0:
 		d.Reason = "none of its declared addresses is on the interface"
+	case len(d.Addresses) == 0 && len(d.Wanted) > 0:
+		d.Reason = "its address is not there yet"
 	case len(d.Addresses) == 0:
 		d.Reason = "no usable address"
 	case !leads(d, decl):

@@ -1,6 +1,9 @@
 package pvd
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Equal reports whether two instances say the same in every field. An empty list
 // is like none.
@@ -9,14 +12,34 @@ func Equal(a, b *Domain) bool {
 		slices.Equal(a.Addresses, b.Addresses) && listsEqual(a, b)
 }
 
-// unchanged is Equal but for the lifetimes of addresses, which every router
-// advertisement sets anew.
-func unchanged(a, b *Domain) bool {
-	return a == b || scalars(a) == scalars(b) && listsEqual(a, b) &&
-		slices.EqualFunc(a.Addresses, b.Addresses, func(x, y Address) bool {
-			x.Valid, x.Preferred = y.Valid, y.Preferred
-			return x == y
-		})
+// unchanged is Equal but for lifetimes, which every router advertisement sets
+// anew.
+func unchanged(a, b *Domain) bool { return a == b || Equal(timeless(a), timeless(b)) }
+
+// timeless returns d without any lifetime.
+func timeless(d *Domain) *Domain {
+	out := *d
+	out.Portal.Until = time.Time{}
+	out.Addresses = each(d.Addresses, func(a *Address) { a.Valid, a.Preferred = 0, 0 })
+	out.Wanted = each(d.Wanted, func(w *Wanted) { w.Valid, w.Preferred = time.Time{}, time.Time{} })
+	out.NextHops = each(d.NextHops, func(h *NextHop) { h.Until = time.Time{} })
+	out.Adverts = each(d.Adverts, func(a *Advert) { a.Until, a.Preferred = time.Time{}, time.Time{} })
+	out.Routes = each(d.Routes, func(r *Route) { r.Until = time.Time{} })
+	out.Resolvers = each(d.Resolvers, func(r *Resolver) { r.Until = time.Time{} })
+	out.Zones = each(d.Zones, func(z *Zone) { z.Until = time.Time{} })
+	out.Search = each(d.Search, func(z *Zone) { z.Until = time.Time{} })
+	out.NTP = each(d.NTP, func(s *TimeServer) { s.Until = time.Time{} })
+	out.PREF64 = each(d.PREF64, func(p *PREF64) { p.Until = time.Time{} })
+	return &out
+}
+
+// each returns a copy of list with f done to each item.
+func each[T any](list []T, f func(*T)) []T {
+	out := slices.Clone(list)
+	for i := range out {
+		f(&out[i])
+	}
+	return out
 }
 
 // values are the fields of a Domain that are no lists.
@@ -49,7 +72,7 @@ func scalars(d *Domain) values {
 func listsEqual(a, b *Domain) bool {
 	return slices.Equal(a.NextHops, b.NextHops) && slices.Equal(a.Routes, b.Routes) && slices.Equal(a.Prefixes, b.Prefixes) &&
 		slices.Equal(a.Resolvers, b.Resolvers) && slices.Equal(a.Zones, b.Zones) && slices.Equal(a.Search, b.Search) &&
-		slices.Equal(a.Adverts, b.Adverts) && slices.Equal(a.NTP, b.NTP) && slices.Equal(a.PREF64, b.PREF64) && slices.Equal(a.Selection, b.Selection)
+		slices.Equal(a.Adverts, b.Adverts) && slices.Equal(a.Wanted, b.Wanted) && slices.Equal(a.NTP, b.NTP) && slices.Equal(a.PREF64, b.PREF64) && slices.Equal(a.Selection, b.Selection)
 }
 
 // Event is one change between two Sets, in the contract's words.
@@ -83,6 +106,7 @@ func Diff(old, now *Set) []Event {
 
 // changed says what differs most between two instances of equal state.
 func changed(was, now *Domain) string {
+	was, now = timeless(was), timeless(now)
 	switch {
 	case was.Key() != now.Key():
 		return "attached anew"
@@ -96,6 +120,14 @@ func changed(was, now *Domain) string {
 		return "other routes"
 	case !slices.Equal(was.Resolvers, now.Resolvers):
 		return "other resolvers"
+	case !slices.Equal(was.Zones, now.Zones) || !slices.Equal(was.Search, now.Search):
+		return "other zones"
+	case was.Connectivity != now.Connectivity:
+		return "connectivity " + string(was.Connectivity) + " -> " + string(now.Connectivity)
+	case was.Portal != now.Portal:
+		return "another captive portal API"
+	case was.Trust != now.Trust:
+		return "other trust"
 	}
 	return "other properties"
 }

@@ -43,6 +43,10 @@ type Domain struct {
 	MTU       int  // bytes
 
 	Addresses []Address
+	// Wanted are the addresses that mifvif has to put on the interface, because the
+	// kernel does not form them: those of prefixes inside a PvD option. They are
+	// among Addresses once they are there and usable.
+	Wanted    []Wanted
 	NextHops  []NextHop
 	Adverts   []Advert
 	Routes    []Route

@@ -333,3 +333,47 @@ func TestDeclarationsFindTheirDomainOnASharedLink(t *testing.T) {
 		}
 	}
 }
+
+// TestAddressesInsideTheOptionAreWanted: the kernel forms none there (RFC 8801
+// 3.1), so the domain says which it needs, and is there when it has it.
+func TestAddressesInsideTheOptionAreWanted(t *testing.T) {
+	k := func() *kernel { return new(kernel).link(2, "eth0").addr(2, "fe80::1234:5678:9abc:def0/64", "host") }
+	b := NewBuilder(usual())
+	b.Build(k().State, Inputs{})
+	nested := ra("id", "isp.example", "pio", "2001:db8:f00d::/64", "pio", "2001:db8:beef::/64")
+	nested.RA.Nested.Prefixes = prefixes(t, "2001:db8:f00d::/64")
+	b.Learn(nested)
+	d := b.Build(k().State, Inputs{}).ByName("isp.example")
+	if got := describe(d); got != "isp.example offline (its address is not there yet) internet via fe80::1 ra" {
+		t.Fatal(got)
+	}
+	want := netip.MustParsePrefix("2001:db8:f00d::1234:5678:9abc:def0/64")
+	if len(d.Wanted) != 1 || d.Wanted[0].Prefix != want || !d.Wanted[0].Valid.Equal(nested.Adverts[0].Until) {
+		t.Fatalf("wanted %v, want %s only: the kernel sees the other prefix", d.Wanted, want)
+	}
+	d = b.Build(k().addr(2, want.String()).State, Inputs{}).ByName("isp.example")
+	if got := describe(d); got != "isp.example online internet 2001:db8:f00d:0:1234:5678:9abc:def0/64 via fe80::1 ra" {
+		t.Error(got)
+	}
+}
+
+// TestARefreshedAdvertisementIsNoEvent: only its lifetimes are new.
+func TestARefreshedAdvertisementIsNoEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBuilder(usual())
+		b.Build(plain().State, Inputs{})
+		say := func() *Set {
+			b.Learn(ra("pio", "2001:db8:1::/64", "dns", "2001:db8:1::53", "rio", "2001:db8:9::/48"))
+			return b.Build(plain().State, Inputs{})
+		}
+		one := say()
+		time.Sleep(time.Minute)
+		two := say()
+		if !two.ByName("eth0").Resolvers[0].Until.After(one.ByName("eth0").Resolvers[0].Until) {
+			t.Error("the new lifetime is not shown")
+		}
+		if events := Diff(one, two); len(events) != 0 {
+			t.Errorf("%v, want no event", events)
+		}
+	})
+}

@@ -60,6 +60,12 @@ type Address struct {
 	Ours bool
 }
 
+// Wanted is an address that is to be on the interface of its domain.
+type Wanted struct {
+	Prefix           netip.Prefix
+	Valid, Preferred time.Time // until when; zero: for good
+}
+
 // NextHop is a default router of a domain for one family.
 type NextHop struct {
 	Addr       netip.Addr // zero on a point-to-point link
@@ -86,6 +92,8 @@ type Advert struct {
 	// Preferred is until when addresses formed of it are preferred; zero is for
 	// ever, not after the report is deprecated (RFC 4862 5.5.4).
 	Preferred time.Time
+	// Nested: it stood inside a PvD option, so the kernel has not read it.
+	Nested bool
 }
 
 // Route is a destination that is reached inside the domain besides its default.

@@ -48,7 +48,7 @@ func (v *view) fill(d *Domain, p *part, div *division) {
 		}
 		d.Addresses = append(d.Addresses, Address{
 			Prefix: a.Prefix, Deprecated: a.Deprecated, Temporary: a.Temporary,
-			Valid: a.Valid, Preferred: a.Preferred, Origin: FromKernel,
+			Valid: a.Valid, Preferred: a.Preferred, Origin: FromKernel, Ours: a.Protocol == netwatch.Protocol,
 		})
 	}
 	halves := overriding(v.routes[d.Ifindex])

@@ -37,7 +37,7 @@ func (v *voice) hear(r *Report) {
 		old = Report{}
 	}
 	now := *r
-	now.Adverts = merge(old.Adverts, r.Adverts, at, maxAdverts)
+	now.Adverts = merge(old.Adverts, r.adverts(), at, maxAdverts)
 	now.Routes = merge(old.Routes, r.Routes, at, maxNamed)
 	now.Resolvers = merge(old.Resolvers, r.Resolvers, at, maxServers)
 	now.Zones = merge(old.Zones, r.Zones, at, maxNamed)
@@ -60,6 +60,19 @@ func (v *voice) hear(r *Report) {
 		}
 	}
 	v.expire(at)
+}
+
+// adverts returns the prefixes of a report, with what the kernel did not read
+// marked.
+func (r *Report) adverts() []Advert {
+	if r.RA == nil || len(r.RA.Nested.Prefixes) == 0 {
+		return r.Adverts
+	}
+	out := slices.Clone(r.Adverts)
+	for i := range out {
+		out[i].Nested = out[i].Nested || slices.Contains(r.RA.Nested.Prefixes, out[i].Prefix)
+	}
+	return out
 }
 
 // yield takes out of v what another voice of the same router has just said: an

@@ -26,7 +26,6 @@ func rulesOf(set *pvd.Set) []netwatch.Rule {
 		rules = append(rules, r)
 	}
 	owners := addressOwners(set)
-	devices := make(map[string]bool)
 	for _, d := range set.All() {
 		if d.State == pvd.Disabled {
 			continue
@@ -37,15 +36,16 @@ func rulesOf(set *pvd.Set) []netwatch.Rule {
 		}
 		for _, a := range d.Addresses {
 			addr := a.Prefix.Addr()
-			if owners[addr] == 1 {
+			if owners[addr].only(d) {
 				rules = append(rules, netwatch.Rule{
 					Priority: ruleSource, Is6: addr.Is6(), Src: netip.PrefixFrom(addr, addr.BitLen()), Table: d.Table(),
 				})
 			}
 		}
-		if !devices[d.Interface] {
-			devices[d.Interface] = true
-			both(netwatch.Rule{Priority: ruleDevice, Oif: d.Interface, Table: d.Table()})
+		for _, is6 := range []bool{false, true} {
+			if forDevice(set, d.Interface, is6) == d {
+				rules = append(rules, netwatch.Rule{Priority: ruleDevice, Is6: is6, Oif: d.Interface, Table: d.Table()})
+			}
 		}
 	}
 	both(netwatch.Rule{Priority: ruleLocal, Table: localTable})
@@ -53,13 +53,46 @@ func rulesOf(set *pvd.Set) []netwatch.Rule {
 	return rules
 }
 
-// addressOwners counts on how many domains each address is. One that is on two
-// says nothing about where a packet belongs, so it gets no rule of its own.
-func addressOwners(set *pvd.Set) map[netip.Addr]int {
-	owners := make(map[netip.Addr]int)
+// forDevice returns the domain whose table apps get that bind a device and no
+// address: of those on it the first that has a default route for the family, else
+// the first.
+func forDevice(set *pvd.Set, ifname string, is6 bool) *pvd.Domain {
+	var first *pvd.Domain
+	for _, d := range set.All() {
+		if d.Interface != ifname || d.State == pvd.Disabled || d.State == pvd.Offline {
+			continue
+		}
+		if hasFamily(d, is6) && d.HasDefault(is6) {
+			return d
+		}
+		if first == nil {
+			first = d
+		}
+	}
+	return first
+}
+
+// ownership says on how many interfaces an address is, and which domain has it
+// first.
+type ownership struct {
+	first  *pvd.Domain
+	shared bool // on another interface too
+}
+
+// only reports whether packets from the address belong to d: of an address that is
+// on two interfaces nobody can say, so it gets no rule of its own.
+func (o ownership) only(d *pvd.Domain) bool { return o.first == d && !o.shared }
+
+func addressOwners(set *pvd.Set) map[netip.Addr]ownership {
+	owners := make(map[netip.Addr]ownership)
 	for _, d := range set.All() {
 		for _, a := range d.Addresses {
-			owners[a.Prefix.Addr()]++
+			o := owners[a.Prefix.Addr()]
+			if o.first == nil {
+				o.first = d
+			}
+			o.shared = o.shared || o.first.Ifindex != d.Ifindex
+			owners[a.Prefix.Addr()] = o
 		}
 	}
 	return owners

@@ -51,13 +51,14 @@ func (s *Set) Apply(set *pvd.Set, st netwatch.State) error {
 		if d.State == pvd.Disabled {
 			continue
 		}
-		routes = append(routes, tableOf(d, st)...)
+		routes = append(routes, tableOf(d, set, st)...)
 		if d.State != pvd.Offline {
 			next[d.Key()], stay[d.Key()] = true, s.alive(d)
 		}
 	}
 	s.living.Store(&stay)
 	err := errors.Join(
+		netwatch.SyncAddresses(st.Addresses, wanted(set)),
 		netwatch.SyncRoutes(st.Routes, routes, ownTable),
 		netwatch.SyncRules(st.Rules, rulesOf(set), ownRule),
 	)
@@ -95,6 +96,7 @@ func Cleanup() error {
 	return errors.Join(
 		netwatch.SyncRules(st.Rules, nil, ownRule),
 		netwatch.SyncRoutes(st.Routes, nil, ownTable),
+		netwatch.SyncAddresses(st.Addresses, nil),
 		removeGuard(),
 	)
 }

@@ -46,9 +46,9 @@ func filter(ifname string) int {
 }
 
 // shares reports whether an IPv4 address of d is on another uplink too.
-func shares(d *pvd.Domain, owners map[netip.Addr]int) bool {
+func shares(d *pvd.Domain, owners map[netip.Addr]ownership) bool {
 	for _, a := range d.Addresses {
-		if addr := a.Prefix.Addr(); addr.Is4() && owners[addr] > 1 {
+		if addr := a.Prefix.Addr(); addr.Is4() && owners[addr].shared {
 			return true
 		}
 	}

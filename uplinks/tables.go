@@ -39,7 +39,7 @@ const shortest = 4
 // Internet: names in its zones may have any address. A domain that is offline
 // for want of a next hop keeps what it has, for flows that wait for the hop's
 // return.
-func tableOf(d *pvd.Domain, st netwatch.State) []netwatch.Route {
+func tableOf(d *pvd.Domain, set *pvd.Set, st netwatch.State) []netwatch.Route {
 	var routes []netwatch.Route
 	add := func(r netwatch.Route) {
 		r.Table = d.Table()
@@ -48,7 +48,7 @@ func tableOf(d *pvd.Domain, st netwatch.State) []netwatch.Route {
 		}
 		routes = append(routes, r)
 	}
-	onLink := connected(d, st)
+	onLink := connected(d, set, st)
 	for _, r := range onLink {
 		add(r)
 	}
@@ -79,13 +79,15 @@ func hops(d *pvd.Domain) []pvd.NextHop {
 }
 
 // connected returns the on-link prefixes of a domain: those the kernel has made
-// routes for. An address alone says nothing of its link: a router may say that
-// neighbours are to be reached through it (RFC 4861 6.3.4, L flag).
-func connected(d *pvd.Domain, st netwatch.State) []netwatch.Route {
+// routes for, without those of other domains of the link, and those that its
+// routers say are on the link. An address alone says nothing of its link: a router
+// may say that neighbours are to be reached through it (RFC 4861 6.3.4, L flag).
+func connected(d *pvd.Domain, set *pvd.Set, st netwatch.State) []netwatch.Route {
 	var routes []netwatch.Route
 	for _, r := range st.Routes {
 		if d.Ifindex == 0 || r.Table != mainTable || r.Ifindex != d.Ifindex || r.Type != netwatch.Unicast || r.Protocol != protoKernel ||
-			r.Gateway.IsValid() || r.LinkDown || r.Dst.Bits() == 0 || linkScoped(r.Dst) || r.Dst.IsSingleIP() && d.Owns(r.Dst.Addr()) {
+			r.Gateway.IsValid() || r.LinkDown || r.Dst.Bits() == 0 || linkScoped(r.Dst) || r.Dst.IsSingleIP() && d.Owns(r.Dst.Addr()) ||
+			foreign(d, set, r.Dst) {
 			continue
 		}
 		one := netwatch.Route{Dst: r.Dst, Metric: metricOnLink}
@@ -94,10 +96,28 @@ func connected(d *pvd.Domain, st netwatch.State) []netwatch.Route {
 		}
 		routes = append(routes, one)
 	}
+	for _, ad := range d.Adverts {
+		if ad.OnLink && hasFamily(d, true) && !slices.ContainsFunc(routes, func(r netwatch.Route) bool { return r.Dst == ad.Prefix }) {
+			routes = append(routes, netwatch.Route{Dst: ad.Prefix, Metric: metricOnLink})
+		}
+	}
 	if hasFamily(d, true) {
 		routes = append(routes, netwatch.Route{Dst: netip.MustParsePrefix("fe80::/64"), Metric: metricOnLink})
 	}
 	return routes
+}
+
+// foreign reports whether an on-link prefix is another's: another domain of the
+// link has it, and d has not.
+func foreign(d *pvd.Domain, set *pvd.Set, p netip.Prefix) bool {
+	return !holds(d, p) && slices.ContainsFunc(set.All(), func(o *pvd.Domain) bool {
+		return o != d && o.Ifindex == d.Ifindex && holds(o, p)
+	})
+}
+
+func holds(d *pvd.Domain, p netip.Prefix) bool {
+	return slices.ContainsFunc(d.Addresses, func(a pvd.Address) bool { return a.Prefix.Masked() == p }) ||
+		slices.ContainsFunc(d.Adverts, func(a pvd.Advert) bool { return a.Prefix == p })
 }
 
 // offLink reports whether the kernel has to be told that a next hop is on the

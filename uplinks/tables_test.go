@@ -109,13 +109,34 @@ func TestTableHoldsWhatTheDomainHas(t *testing.T) {
 			[]netwatch.Route{onLink(2, "192.0.2.0/24", "192.0.2.2")},
 			[]string{"192.0.2.0/24 src 192.0.2.2 1"},
 		},
+		{
+			"a prefix of another domain of the link",
+			pvd.Domain{Addresses: addresses("2001:db8:a::2/64")},
+			[]netwatch.Route{onLink(2, "2001:db8:a::/64", ""), onLink(2, "2001:db8:b::/64", "")},
+			[]string{"2001:db8:a::/64 1", "fe80::/64 1"},
+		},
+		{
+			"a prefix that only a PvD option says is on the link",
+			pvd.Domain{
+				Addresses: addresses("2001:db8:a::2/64"),
+				Adverts: []pvd.Advert{
+					{Prefix: netip.MustParsePrefix("2001:db8:a::/64"), OnLink: true}, {Prefix: netip.MustParsePrefix("2001:db8:c::/64")},
+				},
+			},
+			nil,
+			[]string{"2001:db8:a::/64 1", "fe80::/64 1"},
+		},
 		{"gone", pvd.Domain{State: pvd.Offline}, nil, nil},
+	}
+	neighbour := &pvd.Domain{ // of the same link
+		Name: "neighbour", Ifindex: 2, Slot: 6,
+		Adverts: []pvd.Advert{{Prefix: netip.MustParsePrefix("2001:db8:b::/64"), OnLink: true}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			c.domain.Ifindex, c.domain.Slot = 2, 5
 			var got []string
-			for _, r := range tableOf(&c.domain, netwatch.State{Routes: c.main}) {
+			for _, r := range tableOf(&c.domain, pvd.NewSet([]*pvd.Domain{&c.domain, neighbour}), netwatch.State{Routes: c.main}) {
 				if r.Table != pvd.FirstTable+5 {
 					t.Errorf("%s is in table %d", r, r.Table)
 				}

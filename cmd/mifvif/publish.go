@@ -254,7 +254,7 @@ func throws(set *pvd.Set, cfg *config.Config) []netip.Prefix {
 			continue
 		}
 		for _, a := range d.Addresses {
-			if a.Prefix.IsSingleIP() {
+			if a.Prefix.IsSingleIP() || a.Ours { // no route of main's leads to the neighbours of the latter
 				continue
 			}
 			m := a.Prefix.Masked()

@@ -1,0 +1,180 @@
+package netwatch
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// attrProtocol is IFA_PROTO, which the netlink library does not know.
+const attrProtocol = 11
+
+func readAddresses(s *State) error {
+	req := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
+	req.AddData(nl.NewIfAddrmsg(netlink.FAMILY_ALL))
+	messages, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWADDR)
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return fmt.Errorf("list addresses: %w", err)
+	}
+	s.Addresses = s.Addresses[:0]
+	for _, m := range messages {
+		if a, ok := readAddress(m); ok {
+			s.Addresses = append(s.Addresses, a)
+		}
+	}
+	slices.SortFunc(s.Addresses, func(a, b Address) int {
+		return cmp.Or(cmp.Compare(a.Ifindex, b.Ifindex), comparePrefix(a.Prefix, b.Prefix))
+	})
+	return err
+}
+
+// readAddress restates one RTM_NEWADDR message. IFA_LOCAL is the address and
+// IFA_ADDRESS the peer's where both are there and differ; IPv6 has IFA_ADDRESS
+// alone.
+func readAddress(m []byte) (Address, bool) {
+	header := nl.DeserializeIfAddrmsg(m)
+	attrs, err := nl.ParseRouteAttr(m[header.Len():])
+	if err != nil || header.Family != unix.AF_INET && header.Family != unix.AF_INET6 {
+		return Address{}, false
+	}
+	out := Address{Ifindex: int(header.Index), Valid: Forever, Preferred: Forever}
+	out.Global = header.Scope == unix.RT_SCOPE_UNIVERSE || header.Scope == unix.RT_SCOPE_SITE
+	flags := uint32(header.Flags)
+	var local, other netip.Addr
+	for _, a := range attrs {
+		switch {
+		case a.Attr.Type == unix.IFA_LOCAL:
+			local, _ = netip.AddrFromSlice(a.Value)
+		case a.Attr.Type == unix.IFA_ADDRESS:
+			other, _ = netip.AddrFromSlice(a.Value)
+		case a.Attr.Type == unix.IFA_FLAGS && len(a.Value) >= 4:
+			flags = binary.NativeEndian.Uint32(a.Value)
+		case a.Attr.Type == unix.IFA_CACHEINFO && len(a.Value) >= 8:
+			out.Preferred = lifetime(int(binary.NativeEndian.Uint32(a.Value)))
+			out.Valid = lifetime(int(binary.NativeEndian.Uint32(a.Value[4:])))
+		case a.Attr.Type == attrProtocol && len(a.Value) >= 1:
+			out.Protocol = int(a.Value[0])
+		}
+	}
+	out.Deprecated = flags&unix.IFA_F_DEPRECATED != 0
+	out.Tentative = flags&unix.IFA_F_TENTATIVE != 0 && flags&unix.IFA_F_OPTIMISTIC == 0 || flags&unix.IFA_F_DADFAILED != 0
+	out.Temporary = flags&unix.IFA_F_TEMPORARY != 0 && header.Family == unix.AF_INET6
+	bits := int(header.Prefixlen)
+	switch {
+	case local.IsValid() && other.IsValid() && local != other:
+		out.Peer, bits = other, local.BitLen() // the prefix is the peer's
+	case !local.IsValid():
+		local = other
+	}
+	out.Prefix = netip.PrefixFrom(local, bits)
+	return out, out.Prefix.IsValid()
+}
+
+// SyncAddresses makes the addresses that carry mifvif's protocol what want says:
+// it adds what is missing, sets finite lifetimes anew, and removes what nobody
+// wants any more. Addresses of others stay; one that is there already, whoever
+// made it, is not taken over. Of want, Ifindex, Prefix, Valid, Preferred and
+// Deprecated count: lifetimes are exact here and start now, Forever has no end.
+// A link or a family that is gone or off is no error.
+func SyncAddresses(have, want []Address) error {
+	type place struct {
+		ifindex int
+		addr    netip.Addr
+	}
+	present := make(map[place]Address, len(have))
+	for _, a := range have {
+		present[place{a.Ifindex, a.Prefix.Addr()}] = a
+	}
+	var errs []error
+	wanted := make(map[place]bool, len(want))
+	for _, a := range want {
+		at := place{a.Ifindex, a.Prefix.Addr()}
+		if wanted[at] {
+			continue
+		}
+		wanted[at] = true
+		was, there := present[at]
+		foreign := there && was.Protocol != Protocol
+		settled := there && was.Prefix == a.Prefix && a.Valid == Forever && was.Valid == Forever &&
+			was.Deprecated == a.deprecated() && was.Preferred == a.Preferred
+		if foreign || settled {
+			continue
+		}
+		if there && was.Prefix != a.Prefix {
+			errs = append(errs, was.change(unix.RTM_DELADDR, unix.NLM_F_ACK))
+		}
+		errs = append(errs, a.change(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE|unix.NLM_F_ACK))
+	}
+	for at, a := range present {
+		if a.Protocol == Protocol && !wanted[at] {
+			errs = append(errs, a.change(unix.RTM_DELADDR, unix.NLM_F_ACK))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (a Address) deprecated() bool { return a.Deprecated || a.Preferred == 0 }
+
+// change adds or deletes the address.
+func (a Address) change(what, flags int) error {
+	family := unix.AF_INET
+	if a.Prefix.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	req := nl.NewNetlinkRequest(what, flags)
+	header := nl.NewIfAddrmsg(family)
+	header.Index, header.Prefixlen = uint32(a.Ifindex), uint8(a.Prefix.Bits())
+	req.AddData(header)
+	raw := a.Prefix.Addr().AsSlice()
+	req.AddData(nl.NewRtAttr(unix.IFA_LOCAL, raw))
+	req.AddData(nl.NewRtAttr(unix.IFA_ADDRESS, raw))
+	if family == unix.AF_INET && a.Prefix.Bits() < 31 {
+		req.AddData(nl.NewRtAttr(unix.IFA_BROADCAST, broadcast(a.Prefix)))
+	}
+	if what == unix.RTM_NEWADDR {
+		req.AddData(nl.NewRtAttr(attrProtocol, []byte{Protocol}))
+		if family == unix.AF_INET6 { // its domain's table has the route, main shall not
+			req.AddData(nl.NewRtAttr(unix.IFA_FLAGS, binary.NativeEndian.AppendUint32(nil, unix.IFA_F_NOPREFIXROUTE)))
+		}
+		info := binary.NativeEndian.AppendUint32(nil, seconds(a.preferred()))
+		info = binary.NativeEndian.AppendUint32(info, seconds(a.Valid))
+		req.AddData(nl.NewRtAttr(unix.IFA_CACHEINFO, append(info, make([]byte, 8)...)))
+	}
+	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
+	switch {
+	case err == nil, what == unix.RTM_NEWADDR && off(err), what == unix.RTM_DELADDR && gone(err):
+		return nil
+	case what == unix.RTM_NEWADDR:
+		return fmt.Errorf("add address %s: %w", a.Prefix, err)
+	}
+	return fmt.Errorf("remove address %s: %w", a.Prefix, err)
+}
+
+func (a Address) preferred() time.Duration {
+	if a.Deprecated {
+		return 0
+	}
+	return a.Preferred
+}
+
+// seconds restates a lifetime for the kernel, which takes no valid one of zero.
+func seconds(d time.Duration) uint32 {
+	if d == Forever {
+		return 0xffffffff
+	}
+	return uint32(min(d/time.Second, 0xfffffffe))
+}
+
+func broadcast(p netip.Prefix) []byte {
+	raw := p.Addr().As4()
+	host := uint32(1)<<(32-p.Bits()) - 1
+	return binary.BigEndian.AppendUint32(nil, binary.BigEndian.Uint32(raw[:])|host)
+}
