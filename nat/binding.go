@@ -52,21 +52,22 @@ func (t *Table) newBinding(app appKey, f flow.Flow, c Choice) (*binding, error) 
 	if f.Proto != flow.UDP {
 		return b, t.joinHub(b)
 	}
-	file, err := t.open.OpenUDP(c.Domain, c.Source)
+	fd, err := t.open.OpenUDP(c.Domain, c.Source)
 	if err != nil {
 		return nil, fmt.Errorf("bind %s: %w", f, err)
 	}
-	if b.sock, err = newSocket(file, c.Source, false); err != nil {
+	if b.sock, err = newSocket(fd, c.Source, false); err != nil {
 		return nil, fmt.Errorf("bind %s: %w", f, err)
 	}
 	return b, nil
 }
 
 // start begins to receive. table.mu is held.
-func (b *binding) start() {
-	if b.hub == nil {
-		b.table.readers.Go(b.receive)
+func (b *binding) start() error {
+	if b.hub != nil {
+		return nil
 	}
+	return b.sock.watch(b.table.poller, b)
 }
 
 // idle returns how long the binding may be silent.
@@ -89,7 +90,7 @@ func (t *Table) end(b *binding) {
 	if b.hub != nil {
 		t.leaveHub(b)
 	} else {
-		b.sock.close()
+		t.closeSocket(b.sock)
 	}
 	if !b.listed {
 		return
@@ -104,6 +105,12 @@ func (t *Table) end(b *binding) {
 	if t.perSource[source]--; t.perSource[source] <= 0 {
 		delete(t.perSource, source)
 	}
+}
+
+// closeSocket closes s and forgets who receives from it.
+func (t *Table) closeSocket(s *socket) {
+	s.close()
+	t.poller.Remove(s.token)
 }
 
 // remove deletes m[k] if it is b.

@@ -8,6 +8,8 @@
 // Opener. RFC 6418 3.6-1: one mapping per app socket and domain, whatever the
 // destination.
 //
-// In the order of a packet: table.go finds its binding, send.go sends it,
-// receive.go and errors.go bring back what answers, sweep.go ends what is idle.
+// In the order of a packet: table.go finds its binding, send.go sends it;
+// receive.go and errors.go bring back what answers, train.go hands it to the
+// app; sweep.go ends what is idle. One goroutine polls the sockets of all
+// bindings, so an idle one costs no stack and no buffer.
 package nat

@@ -38,17 +38,20 @@ func (t *Table) joinHub(b *binding) error {
 	defer t.mu.Unlock()
 	h := t.hubs[k]
 	if h == nil {
-		file, err := t.open.OpenICMP(b.choice.Domain, b.choice.Source)
+		fd, err := t.open.OpenICMP(b.choice.Domain, b.choice.Source)
 		if err != nil {
 			return fmt.Errorf("relay echo over %s: %w", b.choice.Domain.Name, err)
 		}
-		sock, err := newSocket(file, b.choice.Source, true)
+		sock, err := newSocket(fd, b.choice.Source, true)
 		if err != nil {
 			return fmt.Errorf("relay echo over %s: %w", b.choice.Domain.Name, err)
 		}
 		h = &hub{table: t, key: k, sock: sock, sessions: make(map[uint16]*binding)}
+		if err := sock.watch(t.poller, h); err != nil {
+			sock.close()
+			return fmt.Errorf("relay echo over %s: %w", b.choice.Domain.Name, err)
+		}
 		t.hubs[k] = h
-		t.readers.Go(h.receive)
 	}
 	ident, ok := h.free()
 	if !ok {
@@ -79,7 +82,7 @@ func (t *Table) leaveHub(b *binding) {
 	}
 	if len(h.sessions) == 0 && t.hubs[h.key] == h {
 		delete(t.hubs, h.key)
-		h.sock.close()
+		t.closeSocket(h.sock)
 	}
 }
 
@@ -90,14 +93,8 @@ func (h *hub) session(ident uint16) *binding {
 	return h.sessions[ident]
 }
 
-// receive brings echo replies back until the hub is closed.
-func (h *hub) receive() {
-	_ = h.sock.raw.Read(func(fd uintptr) bool {
-		in := h.table.inboxes.Get().(*inbox)
-		defer h.table.inboxes.Put(in)
-		return !h.sock.drain(int(fd), in, h.arrived, h.failed)
-	})
-}
+// Ready implements poll.Handler: it brings echo replies back.
+func (h *hub) Ready() bool { return h.table.inbox.drain(h.sock, h.arrived, h.failed) }
 
 // Offsets in an ICMP message.
 const (
@@ -105,9 +102,16 @@ const (
 	icmpIdentifier = 4
 )
 
-// arrived hands an echo reply to the app that asked, with its own identifier.
-func (h *hub) arrived(in *inbox, a arrival) {
-	msg := in.buf[:a.n]
+// arrived hands echo replies to the apps that asked.
+func (h *hub) arrived(replies []arrival) {
+	for i := range replies {
+		h.reply(&replies[i])
+	}
+}
+
+// reply hands an echo reply to the app that asked, with its own identifier.
+func (h *hub) reply(a *arrival) {
+	msg := a.data
 	i := packet.Info{Src: a.from.Addr(), Proto: uint8(flow.ICMPv6), TTL: a.ttl, TOS: a.tos}
 	if !h.sock.is6 { // IPv4 raw sockets deliver the IP header too
 		outer, err := packet.Parse(msg)
@@ -134,7 +138,7 @@ func (h *hub) arrived(in *inbox, a arrival) {
 		c = packet.UpdateAddr(c, from, i.Src)
 		binary.BigEndian.PutUint16(msg[icmpChecksum:], packet.UpdateAddr(c, b.choice.Source, i.Dst))
 	}
-	head := packet.AppendIP(in.head[:0], i, len(msg))
+	head := packet.AppendIP(h.table.inbox.train.head[:0], i, len(msg))
 	if err := h.table.out.Write(tun.Header{}, head, msg); err != nil {
 		h.table.stats.appFull.Add(1)
 	}

@@ -28,22 +28,35 @@ const (
 // sizeofExtendedErr is struct sock_extended_err without its offender.
 const sizeofExtendedErr = 16
 
-// drainErrors hands every queued error to failed; it returns whether there was
-// any.
-func (s *socket) drainErrors(fd int, in *inbox, failed func(pathFailure)) bool {
-	any := false
+// errbox is the memory that errors are received into. It belongs to one
+// goroutine.
+type errbox struct {
+	buf  [1 << 16]byte
+	oob  [256]byte
+	name unix.RawSockaddrAny
+	iov  unix.Iovec
+	hdr  unix.Msghdr
+}
+
+// drain hands every queued error of s to failed.
+func (e *errbox) drain(s *socket, failed func(pathFailure)) {
 	for {
-		a, errno := in.recv(fd, unix.MSG_ERRQUEUE)
-		if errno == unix.EINTR {
+		fd, ok := s.hold()
+		if !ok {
+			return
+		}
+		n, errno := e.receive(fd)
+		s.release()
+		switch errno {
+		case 0:
+		case unix.EINTR:
 			continue
+		default:
+			return
 		}
-		if errno != 0 {
-			return any
-		}
-		any = true
-		f := pathFailure{dst: a.from, payload: in.buf[:a.n]}
+		f := pathFailure{dst: peer(&e.name, e.hdr.Namelen), payload: e.buf[:n]}
 		known := false
-		in.ancillary(func(level, typ int32, data []byte) {
+		ancillary(e.oob[:min(int(e.hdr.Controllen), len(e.oob))], func(level, typ int32, data []byte) {
 			if level == unix.IPPROTO_IP && typ == unix.IP_RECVERR || level == unix.IPPROTO_IPV6 && typ == unix.IPV6_RECVERR {
 				known = f.read(data, s.is6)
 			}
@@ -52,6 +65,19 @@ func (s *socket) drainErrors(fd int, in *inbox, failed func(pathFailure)) bool {
 			failed(f)
 		}
 	}
+}
+
+// receive is one recvmsg(2) from the error queue.
+func (e *errbox) receive(fd int) (int, unix.Errno) {
+	e.iov.Base = &e.buf[0]
+	e.iov.SetLen(len(e.buf))
+	e.hdr = unix.Msghdr{
+		Name: (*byte)(unsafe.Pointer(&e.name)), Namelen: unix.SizeofSockaddrAny, Iov: &e.iov, Control: &e.oob[0],
+	}
+	e.hdr.SetIovlen(1)
+	e.hdr.SetControllen(len(e.oob))
+	n, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&e.hdr)), unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
+	return int(n), errno
 }
 
 // read decodes a struct sock_extended_err and its offender.

@@ -6,105 +6,138 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"mifvif/packet"
-	"mifvif/tun"
 )
 
-// inbox is the memory of one receiving goroutine while it has something to do;
-// an idle binding holds none.
-type inbox struct {
-	buf  [65536]byte
-	oob  [256]byte
-	name unix.RawSockaddrAny
-	iov  unix.Iovec
-	hdr  unix.Msghdr
-	head [packet.IPv6HeaderLen + packet.UDPHeaderLen]byte
+// Sizes of an inbox: one receive takes so many messages, each of any size a
+// socket can deliver (UDP_GRO makes one of many).
+const (
+	maxArrivals = 32
+	maxArrival  = 1 << 16
+)
+
+// mmsghdr is struct mmsghdr of recvmmsg(2).
+type mmsghdr struct {
+	hdr unix.Msghdr
+	n   uint32
+	_   [4]byte
 }
 
-// arrival is what came with a datagram.
+// inbox is the memory that all sockets are received into, one at a time: it
+// belongs to the goroutine that polls them. Pages that nothing is received into
+// are never touched.
+type inbox struct {
+	buf  []byte
+	msgs [maxArrivals]mmsghdr
+	iov  [maxArrivals]unix.Iovec
+	name [maxArrivals]unix.RawSockaddrAny
+	oob  [maxArrivals][128]byte
+
+	arrivals [maxArrivals]arrival
+	errors   errbox
+	train    train
+}
+
+func newInbox() *inbox {
+	in := &inbox{buf: make([]byte, maxArrivals*maxArrival)}
+	for i := range in.msgs {
+		in.iov[i].Base = &in.buf[i*maxArrival]
+		in.iov[i].SetLen(maxArrival)
+		h := &in.msgs[i].hdr
+		h.Name, h.Iov, h.Control = (*byte)(unsafe.Pointer(&in.name[i])), &in.iov[i], &in.oob[i][0]
+		h.SetIovlen(1)
+	}
+	return in
+}
+
+// arrival is one message that came: a datagram, or several of one size.
 type arrival struct {
 	from    netip.AddrPort
 	ttl     uint8
 	tos     uint8
 	segment int // bytes per datagram where several came as one, else 0
-	n       int
+	data    []byte
 }
 
-// receive brings back what anybody sends to the binding's socket (endpoint-
-// independent filtering, RFC 4787 REQ-8) until the socket is closed.
-func (b *binding) receive() {
-	s := b.sock
-	_ = s.raw.Read(func(fd uintptr) bool {
-		in := b.table.inboxes.Get().(*inbox)
-		defer b.table.inboxes.Put(in)
-		return !s.drain(int(fd), in, b.arrived, b.failed)
-	})
+// Ready implements poll.Handler: it brings back what anybody sends to the
+// binding's socket (endpoint-independent filtering, RFC 4787 REQ-8).
+func (b *binding) Ready() bool {
+	in := b.table.inbox
+	return in.drain(b.sock, b.arrived, b.failed)
 }
 
-// drain takes datagrams and errors until the socket is empty. It returns false
-// when the socket is of no use any more.
-func (s *socket) drain(fd int, in *inbox, arrived func(*inbox, arrival), failed func(pathFailure)) bool {
-	for {
-		a, errno := in.recv(fd, 0)
-		switch errno {
-		case 0:
-			arrived(in, a)
-		case unix.EINTR:
-		case unix.EAGAIN:
-			if !s.drainErrors(fd, in, failed) {
-				return true
-			}
-		case unix.EBADF, unix.ENOTSOCK:
-			return false
-		default: // an error of the path: the queue says which
-			s.drainErrors(fd, in, failed)
+// drain takes what waits in a socket, once, and tells whether there may be more.
+func (in *inbox) drain(s *socket, arrived func([]arrival), failed func(pathFailure)) (more bool) {
+	fd, ok := s.hold()
+	if !ok {
+		return false
+	}
+	arrivals, errno := in.receive(fd)
+	s.release()
+	switch errno {
+	case 0:
+		arrived(arrivals)
+		return len(arrivals) == maxArrivals // the kernel stops early where nothing is left
+	case unix.EINTR:
+		return true
+	case unix.EAGAIN:
+		in.errors.drain(s, failed)
+		return false
+	case unix.EBADF, unix.ENOTSOCK:
+		return false
+	}
+	in.errors.drain(s, failed) // an error of the path: the queue says which
+	return true
+}
+
+// receive is one recvmmsg(2). The result is good until the next.
+func (in *inbox) receive(fd int) ([]arrival, unix.Errno) {
+	for i := range in.msgs {
+		h := &in.msgs[i].hdr
+		if h.Namelen == unix.SizeofSockaddrAny {
+			break // as prepared, and so are all behind it
 		}
+		h.Namelen = unix.SizeofSockaddrAny
+		h.SetControllen(len(in.oob[i]))
 	}
-}
-
-// recv is one recvmsg(2).
-func (in *inbox) recv(fd, flags int) (arrival, unix.Errno) {
-	in.iov.Base = &in.buf[0]
-	in.iov.SetLen(len(in.buf))
-	in.hdr = unix.Msghdr{
-		Name: (*byte)(unsafe.Pointer(&in.name)), Namelen: unix.SizeofSockaddrAny,
-		Iov: &in.iov, Control: &in.oob[0],
-	}
-	in.hdr.SetIovlen(1)
-	in.hdr.SetControllen(len(in.oob))
-	n, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&in.hdr)), uintptr(flags|unix.MSG_DONTWAIT))
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&in.msgs[0])), maxArrivals, unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
-		return arrival{}, errno
+		return nil, errno
 	}
-	a := arrival{from: in.peer(), ttl: 64, n: int(n)}
-	in.ancillary(func(level, typ int32, data []byte) {
-		switch {
-		case level == unix.IPPROTO_IP && typ == unix.IP_TOS && len(data) > 0:
-			a.tos = data[0]
-		case len(data) < 4:
-		case level == unix.IPPROTO_IP && typ == unix.IP_TTL, level == unix.IPPROTO_IPV6 && typ == unix.IPV6_HOPLIMIT:
-			a.ttl = uint8(binary.NativeEndian.Uint32(data))
-		case level == unix.IPPROTO_IPV6 && typ == unix.IPV6_TCLASS:
-			a.tos = uint8(binary.NativeEndian.Uint32(data))
-		case level == unix.IPPROTO_UDP && typ == unix.UDP_GRO:
-			a.segment = int(binary.NativeEndian.Uint32(data))
-		}
-	})
-	return a, 0
+	for i := range int(n) {
+		m := &in.msgs[i]
+		a := arrival{from: peer(&in.name[i], m.hdr.Namelen), ttl: 64, data: in.buf[i*maxArrival:][:m.n]}
+		ancillary(in.oob[i][:min(int(m.hdr.Controllen), len(in.oob[i]))], a.note)
+		in.arrivals[i] = a
+	}
+	return in.arrivals[:n], 0
+}
+
+// note reads one control message.
+func (a *arrival) note(level, typ int32, data []byte) {
+	switch {
+	case level == unix.IPPROTO_IP && typ == unix.IP_TOS && len(data) > 0:
+		a.tos = data[0]
+	case len(data) < 4:
+	case level == unix.IPPROTO_IP && typ == unix.IP_TTL, level == unix.IPPROTO_IPV6 && typ == unix.IPV6_HOPLIMIT:
+		a.ttl = uint8(binary.NativeEndian.Uint32(data))
+	case level == unix.IPPROTO_IPV6 && typ == unix.IPV6_TCLASS:
+		a.tos = uint8(binary.NativeEndian.Uint32(data))
+	case level == unix.IPPROTO_UDP && typ == unix.UDP_GRO:
+		a.segment = int(binary.NativeEndian.Uint32(data))
+	}
 }
 
 // peer returns who a datagram is from (or, in the error queue, whom it was to).
-func (in *inbox) peer() netip.AddrPort {
-	if in.hdr.Namelen == 0 {
+func peer(name *unix.RawSockaddrAny, length uint32) netip.AddrPort {
+	if length == 0 {
 		return netip.AddrPort{}
 	}
-	switch in.name.Addr.Family {
+	switch name.Addr.Family {
 	case unix.AF_INET:
-		sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(&in.name))
+		sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(name))
 		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), hostPort(&sa.Port))
 	case unix.AF_INET6:
-		sa := (*unix.RawSockaddrInet6)(unsafe.Pointer(&in.name))
+		sa := (*unix.RawSockaddrInet6)(unsafe.Pointer(name))
 		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), hostPort(&sa.Port))
 	}
 	return netip.AddrPort{}
@@ -112,9 +145,8 @@ func (in *inbox) peer() netip.AddrPort {
 
 func hostPort(p *uint16) uint16 { return binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(p))[:]) }
 
-// ancillary calls f for every control message of the last recv.
-func (in *inbox) ancillary(f func(level, typ int32, data []byte)) {
-	rest := in.oob[:min(int(in.hdr.Controllen), len(in.oob))]
+// ancillary calls f for every control message.
+func ancillary(rest []byte, f func(level, typ int32, data []byte)) {
 	for len(rest) >= unix.SizeofCmsghdr {
 		h := (*unix.Cmsghdr)(unsafe.Pointer(&rest[0]))
 		n := int(h.Len)
@@ -127,32 +159,5 @@ func (in *inbox) ancillary(f func(level, typ int32, data []byte)) {
 			return
 		}
 		rest = rest[next:]
-	}
-}
-
-// arrived hands a datagram to the app as if its peer had sent it straight.
-func (b *binding) arrived(in *inbox, a arrival) {
-	b.rxPkts.Add(1)
-	b.rxBytes.Add(uint64(a.n))
-	b.table.deliver(packet.Info{
-		Src: b.shown(a.from.Addr()), Dst: b.app.app.Addr(), SrcPort: a.from.Port(), DstPort: b.app.app.Port(),
-		TTL: a.ttl, TOS: a.tos,
-	}, in.buf[:a.n], a.segment)
-}
-
-// deliver writes one datagram, or several of segment bytes as one, to mif0 with
-// headers of their own; the kernel completes the checksum.
-func (t *Table) deliver(i packet.Info, payload []byte, segment int) {
-	in := t.inboxes.Get().(*inbox)
-	defer t.inboxes.Put(in)
-	head := packet.AppendUDP(in.head[:0], i, len(payload))
-	h := tun.Header{
-		NeedsChecksum: true, ChecksumStart: uint16(len(head) - packet.UDPHeaderLen), ChecksumOffset: 6,
-	}
-	if segment > 0 && segment < len(payload) {
-		h.GSOType, h.GSOSize, h.HeaderLen = tun.GSOUDPL4, uint16(segment), uint16(len(head))
-	}
-	if err := t.out.Write(h, head, payload); err != nil {
-		t.stats.appFull.Add(1)
 	}
 }

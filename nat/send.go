@@ -39,9 +39,8 @@ type sender struct {
 	table *Table
 	msgs  []message
 	n     int
-	now   *message
 	errno unix.Errno
-	write func(fd uintptr) bool
+	fails errbox
 	name4 unix.RawSockaddrInet4
 	name6 unix.RawSockaddrInet6
 	oob   [96]byte
@@ -51,15 +50,22 @@ const maxMessages = 64
 
 func (s *sender) init(t *Table) {
 	s.table, s.msgs = t, make([]message, maxMessages)
-	s.write = s.sendmsg
 }
 
-// queue adds a packet to the message it fits behind, or begins another.
+// queue adds a packet to what leaves at the end of the batch; a super-packet of
+// more than one send takes is cut between its datagrams.
 func (s *sender) queue(b *binding, h tun.Header, info *packet.Info, data []byte) {
 	payload, segment := body(b, h, info, data)
-	if payload == nil {
-		return
+	most := max(1, min(maxSegments, maxSend/segment)) * segment
+	for len(payload) > most {
+		s.put(b, info, data, payload[:most], segment)
+		payload = payload[most:]
 	}
+	s.put(b, info, data, payload, segment)
+}
+
+// put adds a payload to the message it fits behind, or begins another.
+func (s *sender) put(b *binding, info *packet.Info, data, payload []byte, segment int) {
 	dst := netip.AddrPortFrom(b.real(info.Dst), info.DstPort)
 	if s.n > 0 {
 		if m := &s.msgs[s.n-1]; m.takes(b, dst, info, len(payload), segment) {
@@ -78,23 +84,19 @@ func (s *sender) queue(b *binding, h tun.Header, info *packet.Info, data []byte)
 	m.add(payload)
 }
 
-// body returns what goes into the socket: a UDP payload, or an ICMP message
-// with the binding's identifier.
+// body returns what goes into the socket: a UDP payload with the size of the
+// datagrams it is made of, or an ICMP message with the binding's identifier.
 func body(b *binding, h tun.Header, info *packet.Info, data []byte) (payload []byte, segment int) {
 	if b.app.proto == flow.UDP {
 		payload = info.Payload(data)
 		if h.GSOType == tun.GSOUDPL4 && int(h.GSOSize) < len(payload) {
-			if len(payload) > maxSend || (len(payload)+int(h.GSOSize)-1)/int(h.GSOSize) > maxSegments {
-				b.table.stats.malformed.Add(1)
-				return nil, 0
-			}
 			return payload, int(h.GSOSize)
 		}
 		return payload, max(len(payload), 1)
 	}
 	const identifier, checksum = 4, 2
 	packet.Rewrite(data, info.L4, identifier, checksum, b.ident)
-	return data[info.L4:info.End], info.End - info.L4
+	return data[info.L4:info.End], max(info.End-info.L4, 1)
 }
 
 // takes reports whether a datagram of that size can be another segment of m.
@@ -133,23 +135,34 @@ func (s *sender) flush() {
 }
 
 // send hands one message to the kernel. Errors of the path that wait in the
-// socket are reported by the next send; they are not this packet's, so it is
-// tried again.
+// socket are reported by the next send; they are not this packet's, so the apps
+// are told of them and it is tried again.
 func (s *sender) send(m *message) {
 	if last := m.b.lastDst.Load(); *last != m.dst {
 		dst := m.dst
 		m.b.lastDst.Store(&dst)
 	}
-	s.now = m
 	for try := range 3 {
-		if err := m.b.sock.raw.Write(s.write); err != nil {
+		if !s.sendmsg(m) {
 			return // closed meanwhile: the next packet is decided anew
 		}
-		if !pathError(s.errno) || s.errno == unix.EMSGSIZE && try > 0 {
+		if !pathError(s.errno) {
+			break
+		}
+		s.fails.drain(m.b.sock, m.b.told())
+		if s.errno == unix.EMSGSIZE && try > 0 {
 			break
 		}
 	}
 	s.judge(m)
+}
+
+// told returns who hears of errors that wait in the binding's socket.
+func (b *binding) told() func(pathFailure) {
+	if b.hub != nil {
+		return b.hub.failed
+	}
+	return b.failed
 }
 
 // pathError reports whether an errno can be an earlier packet's.
@@ -186,26 +199,39 @@ func (s *sender) judge(m *message) {
 }
 
 // apart sends the datagrams of a burst one by one, where the kernel takes no
-// burst.
+// burst: the path's limit is below their size, or the device cannot.
 func (s *sender) apart(m *message) {
-	if m.n < 2 {
+	if m.total <= m.segment {
 		s.table.stats.tooBig.Add(1)
 		return
 	}
-	iov, n := m.iov, m.n
+	pieces, n := m.iov, m.n
 	for i := range n {
-		m.iov[0], m.n, m.total = iov[i], 1, int(iov[i].Len)
-		if err := m.b.sock.raw.Write(s.write); err != nil {
-			return
+		base, length := pieces[i].Base, int(pieces[i].Len)
+		for off := 0; off < length; off += m.segment {
+			m.n, m.total = 1, min(m.segment, length-off)
+			m.iov[0].Base = (*byte)(unsafe.Add(unsafe.Pointer(base), off))
+			m.iov[0].SetLen(m.total)
+			if !s.sendmsg(m) {
+				return
+			}
+			if s.errno == unix.EMSGSIZE {
+				s.table.stats.tooBig.Add(1)
+				s.fails.drain(m.b.sock, m.b.told())
+			}
 		}
 	}
-	m.n = n
 }
 
-// sendmsg is one system call for s.now.
-func (s *sender) sendmsg(fd uintptr) bool {
-	m := s.now
-	m.b.sock.fragmentation(int(fd), m.df)
+// sendmsg is one system call for m, with its outcome in s.errno; false means
+// that the socket is closed.
+func (s *sender) sendmsg(m *message) bool {
+	fd, ok := m.b.sock.hold()
+	if !ok {
+		return false
+	}
+	defer m.b.sock.release()
+	m.b.sock.fragmentation(fd, m.df)
 	hdr := unix.Msghdr{Iov: &m.iov[0], Control: &s.oob[0]}
 	hdr.SetIovlen(m.n)
 	hdr.SetControllen(s.control(m))
@@ -221,7 +247,7 @@ func (s *sender) sendmsg(fd uintptr) bool {
 		hdr.Name, hdr.Namelen = (*byte)(unsafe.Pointer(&s.name4)), unix.SizeofSockaddrInet4
 	}
 	for {
-		_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&hdr)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&hdr)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		if s.errno = errno; errno != unix.EINTR {
 			return true
 		}
@@ -261,9 +287,8 @@ func putInt(oob []byte, n, level, typ int, value uint32) int {
 
 // Answer writes a datagram from a server inside the house to an app.
 func (t *Table) Answer(from, app netip.AddrPort, payload []byte) {
-	t.deliver(packet.Info{
-		Src: from.Addr(), Dst: app.Addr(), SrcPort: from.Port(), DstPort: app.Port(), TTL: 64,
-	}, payload, 0)
+	i := packet.Info{Src: from.Addr(), Dst: app.Addr(), SrcPort: from.Port(), DstPort: app.Port(), TTL: 64}
+	t.write([][]byte{packet.AppendUDP(nil, i, len(payload)), payload}, len(payload), 0)
 }
 
 // Refuse tells the sender of an app's packet why it goes no further. Errors are

@@ -5,44 +5,35 @@ import (
 	"net/netip"
 	"os"
 	"sync"
-	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"mifvif/poll"
 )
 
 // socket is one kernel socket of a domain, UDP or raw ICMP, for either family.
+// It is not in the runtime's poller: an idle one costs its descriptor and a
+// place in the table's.
 type socket struct {
-	file *os.File
-	raw  syscall.RawConn
-	src  netip.AddrPort // where the network sees us
-	is6  bool
-	icmp bool
-	df   int8 // what the socket does now: 1 never fragments, 0 may, -1 not set yet
-	once sync.Once
+	mu    sync.RWMutex // held for reading while the descriptor is in use
+	fd    int          // -1 once it is closed
+	src   netip.AddrPort
+	token poll.Token
+	is6   bool
+	icmp  bool
+	df    int8 // what the socket does now: 1 never fragments, 0 may, -1 not set yet
 }
 
-// newSocket takes over file and sets what every binding needs: errors of the
+// newSocket takes over fd and sets what every binding needs: errors of the
 // path, and TTL and TOS of what arrives.
-func newSocket(file *os.File, src netip.Addr, icmp bool) (*socket, error) {
-	s := &socket{file: file, is6: src.Is6(), icmp: icmp, df: -1}
-	raw, err := file.SyscallConn()
-	if err != nil {
-		file.Close()
-		return nil, fmt.Errorf("reach the socket: %w", err)
-	}
-	s.raw = raw
-	cerr := raw.Control(func(fd uintptr) {
-		err = s.setUp(int(fd))
-		if sa, serr := unix.Getsockname(int(fd)); serr == nil {
-			s.src = addrPort(sa)
-		}
-	})
-	if cerr != nil {
-		err = cerr
-	}
-	if err != nil {
-		file.Close()
+func newSocket(fd int, src netip.Addr, icmp bool) (*socket, error) {
+	s := &socket{fd: fd, is6: src.Is6(), icmp: icmp, df: -1}
+	if err := s.setUp(); err != nil {
+		unix.Close(fd)
 		return nil, fmt.Errorf("set up the socket: %w", err)
+	}
+	if sa, err := unix.Getsockname(fd); err == nil {
+		s.src = addrPort(sa) // where the network sees us
 	}
 	return s, nil
 }
@@ -50,7 +41,7 @@ func newSocket(file *os.File, src netip.Addr, icmp bool) (*socket, error) {
 // option is one socket option that is set to an integer.
 type option struct{ level, name, value int }
 
-func (s *socket) setUp(fd int) error {
+func (s *socket) setUp() error {
 	options := []option{
 		{unix.IPPROTO_IP, unix.IP_RECVERR, 1}, {unix.IPPROTO_IP, unix.IP_RECVTTL, 1}, {unix.IPPROTO_IP, unix.IP_RECVTOS, 1},
 	}
@@ -62,21 +53,21 @@ func (s *socket) setUp(fd int) error {
 		}
 	}
 	for _, o := range options {
-		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
+		if err := unix.SetsockoptInt(s.fd, o.level, o.name, o.value); err != nil {
 			return fmt.Errorf("option %d of level %d: %w", o.name, o.level, err)
 		}
 	}
 	if s.icmp {
-		return s.filterEchoReplies(fd)
+		return s.filterEchoReplies()
 	}
 	// Without it datagrams come one by one.
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1)
+	_ = unix.SetsockoptInt(s.fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1)
 	return nil
 }
 
 // filterEchoReplies keeps everything but echo replies away from a raw socket;
 // errors come by the error queue.
-func (s *socket) filterEchoReplies(fd int) error {
+func (s *socket) filterEchoReplies() error {
 	if s.is6 {
 		var f unix.ICMPv6Filter
 		for i := range f.Data {
@@ -84,11 +75,11 @@ func (s *socket) filterEchoReplies(fd int) error {
 		}
 		const reply = 129
 		f.Data[reply/32] &^= 1 << (reply % 32)
-		return unix.SetsockoptICMPv6Filter(fd, unix.IPPROTO_ICMPV6, unix.ICMPV6_FILTER, &f)
+		return unix.SetsockoptICMPv6Filter(s.fd, unix.IPPROTO_ICMPV6, unix.ICMPV6_FILTER, &f)
 	}
 	const solRaw, icmpFilter, reply = 255, 1, 0
 	blocked := ^uint32(1 << reply)
-	return unix.SetsockoptInt(fd, solRaw, icmpFilter, int(int32(blocked)))
+	return unix.SetsockoptInt(s.fd, solRaw, icmpFilter, int(int32(blocked)))
 }
 
 // fragmentation makes the socket treat packets as the app's said: "don't
@@ -114,8 +105,40 @@ func (s *socket) fragmentation(fd int, df bool) {
 	_ = unix.SetsockoptInt(fd, level, name, value)
 }
 
-// close ends the socket; a blocked reader returns.
-func (s *socket) close() { s.once.Do(func() { _ = s.file.Close() }) }
+// watch has the poller tell h what arrives.
+func (s *socket) watch(p *poll.Poller, h poll.Handler) error {
+	fd, ok := s.hold()
+	if !ok {
+		return os.ErrClosed
+	}
+	defer s.release()
+	var err error
+	s.token, err = p.Add(fd, h)
+	return err //nolint:wrapcheck // says what and where
+}
+
+// hold returns the descriptor, which stays open until release; false means that
+// the socket is closed. Hold it for a system call and no longer: close waits.
+func (s *socket) hold() (fd int, ok bool) {
+	s.mu.RLock()
+	if s.fd < 0 {
+		s.mu.RUnlock()
+		return -1, false
+	}
+	return s.fd, true
+}
+
+func (s *socket) release() { s.mu.RUnlock() }
+
+// close ends the socket; what waits in it is lost.
+func (s *socket) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fd >= 0 {
+		unix.Close(s.fd)
+		s.fd = -1
+	}
+}
 
 // addrPort restates a socket address.
 func addrPort(sa unix.Sockaddr) netip.AddrPort {

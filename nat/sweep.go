@@ -16,15 +16,17 @@ import (
 const sweepEvery = 5 * time.Second
 
 // Run ends idle bindings until ctx ends, then all of them, and returns when
-// every receiving goroutine has.
+// the receiving goroutine has.
 func (t *Table) Run(ctx context.Context) error {
+	var polling sync.WaitGroup
+	polling.Go(func() { t.poller.Run(ctx) })
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			t.close()
-			t.readers.Wait()
+			polling.Wait()
 			return nil
 		case <-tick.C:
 			t.sweep()

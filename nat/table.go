@@ -12,6 +12,7 @@ import (
 
 	"mifvif/flow"
 	"mifvif/packet"
+	"mifvif/poll"
 	"mifvif/pvd"
 	"mifvif/tun"
 )
@@ -23,10 +24,10 @@ type Writer interface {
 }
 
 // Opener makes sockets that can only use one domain; *uplinks.Set is one. The
-// files are non-blocking and the Table closes them.
+// descriptors do not block and the Table closes them.
 type Opener interface {
-	OpenUDP(d *pvd.Domain, src netip.Addr) (*os.File, error)
-	OpenICMP(d *pvd.Domain, src netip.Addr) (*os.File, error)
+	OpenUDP(d *pvd.Domain, src netip.Addr) (fd int, err error)
+	OpenICMP(d *pvd.Domain, src netip.Addr) (fd int, err error)
 }
 
 // Config bounds a Table.
@@ -75,8 +76,8 @@ type Table struct {
 	closed    bool
 
 	sender  sender
-	inboxes sync.Pool // of *inbox
-	readers sync.WaitGroup
+	poller  *poll.Poller // of all sockets
+	inbox   *inbox       // of the poller's goroutine
 	limiter limiter
 	stats   stats
 	nextID  atomic.Uint64
@@ -109,9 +110,12 @@ func New(cfg Config, out Writer, open Opener, log *slog.Logger) (*Table, error) 
 		cfg: cfg, share: max(int(float64(cfg.Max)*cfg.PerSource), 1), out: out, open: open, log: log, now: time.Now,
 		bindings: make(map[*binding]struct{}), mapped: make(map[mapKey]*binding),
 		byApp: make(map[appKey]*binding), byPeer: make(map[peerKey]*binding),
-		perSource: make(map[netip.Addr]int), hubs: make(map[hubKey]*hub),
+		perSource: make(map[netip.Addr]int), hubs: make(map[hubKey]*hub), inbox: newInbox(),
 	}
-	t.inboxes.New = func() any { return new(inbox) }
+	var err error
+	if t.poller, err = poll.New(); err != nil {
+		return nil, err //nolint:wrapcheck // says what and where
+	}
 	t.sender.init(t)
 	t.limiter.init(errorRate, errorBurst)
 	return t, nil
@@ -211,7 +215,10 @@ func (t *Table) mapping(app appKey, f flow.Flow, c Choice) (*binding, error) {
 	t.bindings[b], t.mapped[k] = struct{}{}, b
 	t.perSource[f.Src.Addr()]++
 	b.listed = true
-	b.start()
+	if err := b.start(); err != nil {
+		t.end(b)
+		return nil, fmt.Errorf("bind %s: %w", f, err)
+	}
 	return b, nil
 }
 

@@ -31,21 +31,21 @@ var app = netip.MustParseAddrPort("198.18.0.1:4000")
 // loopback opens sockets on 127.0.0.0/8 instead of a domain's device.
 type loopback struct{ opened int }
 
-func (o *loopback) OpenUDP(_ *pvd.Domain, src netip.Addr) (*os.File, error) {
+func (o *loopback) OpenUDP(_ *pvd.Domain, src netip.Addr) (int, error) {
 	o.opened++
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
-		return nil, err
+		return -1, err
 	}
 	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: src.As4()}); err != nil {
 		unix.Close(fd)
-		return nil, err
+		return -1, err
 	}
-	return os.NewFile(uintptr(fd), "udp"), nil
+	return fd, nil
 }
 
-func (o *loopback) OpenICMP(*pvd.Domain, netip.Addr) (*os.File, error) {
-	return nil, errors.New("no raw sockets in this test")
+func (o *loopback) OpenICMP(*pvd.Domain, netip.Addr) (int, error) {
+	return -1, errors.New("no raw sockets in this test")
 }
 
 // mif0 keeps what the table writes to the apps.
@@ -61,14 +61,40 @@ func (m *mif0) Write(h tun.Header, bufs ...[]byte) error {
 	for _, p := range bufs {
 		b = append(b, p...)
 	}
+	if h.GSOType == tun.GSOUDPL4 {
+		for _, one := range segments(h, b) {
+			m.keep(one)
+		}
+		return nil
+	}
 	if h.NeedsChecksum {
 		packet.FinishUDP(b, int(h.ChecksumStart))
 	}
+	m.keep(b)
+	return nil
+}
+
+func (m *mif0) keep(b []byte) {
 	select {
 	case m.packets <- b:
 	default:
 	}
-	return nil
+}
+
+// segments cuts a super-packet as the kernel does.
+func segments(h tun.Header, b []byte) [][]byte {
+	i, err := packet.Parse(b)
+	if err != nil || int(h.HeaderLen) != i.L4+packet.UDPHeaderLen || int(h.ChecksumStart) != i.L4 {
+		panic(fmt.Sprintf("super-packet %+v, header %+v: %v", i, h, err))
+	}
+	var out [][]byte
+	for rest := i.Payload(b); len(rest) > 0; {
+		n := min(int(h.GSOSize), len(rest))
+		one := append(packet.AppendUDP(nil, i, n), rest[:n]...)
+		packet.FinishUDP(one, i.L4)
+		out, rest = append(out, one), rest[n:]
+	}
+	return out
 }
 
 // next returns the next packet an app gets.
@@ -357,7 +383,7 @@ func benchmarkForward(b *testing.B, size int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer table.readers.Wait()
+	defer table.poller.Close()
 	defer table.close()
 	dst := netip.MustParseAddrPort("127.0.0.1:9")
 	p := append(packet.AppendUDP(nil, packet.Info{Src: app.Addr(), Dst: dst.Addr(), SrcPort: app.Port(), DstPort: 9, TTL: 64}, size), make([]byte, size)...)

@@ -73,12 +73,12 @@ func (u *uplinks) DialTCP(ctx context.Context, d *pvd.Domain, _ netip.Addr, _ ne
 	return u.dial(ctx, d.Name)
 }
 
-func (u *uplinks) OpenUDP(*pvd.Domain, netip.Addr) (*os.File, error) {
-	return nil, errors.New("no sockets in this test")
+func (u *uplinks) OpenUDP(*pvd.Domain, netip.Addr) (int, error) {
+	return -1, errors.New("no sockets in this test")
 }
 
-func (u *uplinks) OpenICMP(*pvd.Domain, netip.Addr) (*os.File, error) {
-	return nil, errors.New("no sockets in this test")
+func (u *uplinks) OpenICMP(*pvd.Domain, netip.Addr) (int, error) {
+	return -1, errors.New("no sockets in this test")
 }
 
 func (u *uplinks) Dial(context.Context, *pvd.Domain, string, netip.AddrPort) (net.Conn, error) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -168,15 +167,15 @@ func source(d *pvd.Domain, dst netip.Addr) netip.Addr {
 }
 
 // OpenUDP opens an unconnected UDP socket on d with source src and a random
-// port, non-blocking and ready for the runtime's poller. The caller closes it.
+// port and returns its descriptor, which does not block. The caller closes it.
 // Safe for concurrent use.
-func (s *Set) OpenUDP(d *pvd.Domain, src netip.Addr) (*os.File, error) {
+func (s *Set) OpenUDP(d *pvd.Domain, src netip.Addr) (int, error) {
 	return s.open(d, src, unix.SOCK_DGRAM, 0)
 }
 
 // OpenICMP opens a raw ICMP or ICMPv6 socket, by the family of src, on d; the
 // rest is as with OpenUDP.
-func (s *Set) OpenICMP(d *pvd.Domain, src netip.Addr) (*os.File, error) {
+func (s *Set) OpenICMP(d *pvd.Domain, src netip.Addr) (int, error) {
 	proto := unix.IPPROTO_ICMP
 	if src.Is6() {
 		proto = unix.IPPROTO_ICMPV6
@@ -185,9 +184,9 @@ func (s *Set) OpenICMP(d *pvd.Domain, src netip.Addr) (*os.File, error) {
 }
 
 // open makes one socket of a domain.
-func (s *Set) open(d *pvd.Domain, src netip.Addr, typ, proto int) (*os.File, error) {
+func (s *Set) open(d *pvd.Domain, src netip.Addr, typ, proto int) (int, error) {
 	if err := s.admit(d, src, netip.Addr{}); err != nil {
-		return nil, fmt.Errorf("open a socket on %s: %w", d.Name, err)
+		return -1, fmt.Errorf("open a socket on %s: %w", d.Name, err)
 	}
 	family, sa := unix.AF_INET, unix.Sockaddr(nil)
 	if src.Is6() {
@@ -197,14 +196,14 @@ func (s *Set) open(d *pvd.Domain, src netip.Addr, typ, proto int) (*os.File, err
 	}
 	fd, err := unix.Socket(family, typ|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, proto)
 	if err != nil {
-		return nil, fmt.Errorf("open a socket on %s: %w", d.Name, err)
+		return -1, fmt.Errorf("open a socket on %s: %w", d.Name, err)
 	}
 	if err = bind(fd, d); err == nil {
 		err = unix.Bind(fd, sa)
 	}
 	if err != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("bind a socket to %s on %s: %w", src, d.Name, err)
+		return -1, fmt.Errorf("bind a socket to %s on %s: %w", src, d.Name, err)
 	}
-	return os.NewFile(uintptr(fd), "socket"), nil
+	return fd, nil
 }

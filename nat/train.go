@@ -1,0 +1,98 @@
+package nat
+
+import (
+	"mifvif/packet"
+	"mifvif/tun"
+)
+
+// arrived hands datagrams to the app as if their peers had sent them straight.
+// Those that look alike go as one (UDP segmentation offload, the other way).
+func (b *binding) arrived(arrivals []arrival) {
+	tr := &b.table.inbox.train
+	for i := range arrivals {
+		a := &arrivals[i]
+		b.rxBytes.Add(uint64(len(a.data)))
+		if !tr.takes(a) {
+			tr.leave(b)
+			tr.begin(a)
+			continue
+		}
+		tr.add(a)
+	}
+	tr.leave(b)
+	b.rxPkts.Add(uint64(len(arrivals)))
+}
+
+// Limits of a train.
+const (
+	maxCars  = 60    // pieces of one write to mif0
+	maxTrain = 65000 // bytes of payload
+)
+
+// train is what is written to mif0 at once: datagrams of one peer to one app
+// that have one size, but for the last, and look alike.
+type train struct {
+	head    [packet.IPv6HeaderLen + packet.UDPHeaderLen]byte
+	pieces  [1 + maxCars][]byte // headers first
+	n       int                 // payloads in pieces
+	total   int                 // their bytes
+	segment int                 // bytes of each but the last
+	closed  bool                // nothing fits behind it
+	first   arrival
+}
+
+// begin makes a the first of the train.
+func (tr *train) begin(a *arrival) {
+	tr.first, tr.n, tr.total = *a, 0, 0
+	tr.segment = len(a.data)
+	if a.segment > 0 && a.segment < len(a.data) {
+		tr.segment = a.segment
+	}
+	tr.closed = len(a.data) == 0 || len(a.data) != tr.segment
+	tr.add(a)
+}
+
+// takes reports whether a may ride behind what is there.
+func (tr *train) takes(a *arrival) bool {
+	return tr.n > 0 && !tr.closed && tr.n < maxCars && len(a.data) > 0 && len(a.data) <= tr.segment && tr.total+len(a.data) <= maxTrain &&
+		(a.segment == 0 || a.segment >= len(a.data)) &&
+		a.from == tr.first.from && a.ttl == tr.first.ttl && a.tos == tr.first.tos
+}
+
+// add appends a's payload; a shorter one is the last.
+func (tr *train) add(a *arrival) {
+	tr.n++
+	tr.pieces[tr.n] = a.data
+	tr.total += len(a.data)
+	if len(a.data) < tr.segment {
+		tr.closed = true
+	}
+}
+
+// leave writes the train to mif0, if there is one.
+func (tr *train) leave(b *binding) {
+	if tr.n == 0 {
+		return
+	}
+	app := b.app.app
+	i := packet.Info{
+		Src: b.shown(tr.first.from.Addr()), Dst: app.Addr(), SrcPort: tr.first.from.Port(), DstPort: app.Port(),
+		TTL: tr.first.ttl, TOS: tr.first.tos,
+	}
+	tr.pieces[0] = packet.AppendUDP(tr.head[:0], i, tr.total)
+	b.table.write(tr.pieces[:1+tr.n], tr.total, tr.segment)
+	tr.n = 0
+}
+
+// write gives mif0 a UDP packet in pieces, its headers first: one datagram, or
+// several of segment bytes as one. The kernel completes the checksum.
+func (t *Table) write(pieces [][]byte, payload, segment int) {
+	head := len(pieces[0])
+	h := tun.Header{NeedsChecksum: true, ChecksumStart: uint16(head - packet.UDPHeaderLen), ChecksumOffset: 6}
+	if segment > 0 && segment < payload {
+		h.GSOType, h.GSOSize, h.HeaderLen = tun.GSOUDPL4, uint16(segment), uint16(head)
+	}
+	if err := t.out.Write(h, pieces...); err != nil {
+		t.stats.appFull.Add(1)
+	}
+}
