@@ -38,7 +38,12 @@ type Report struct {
 	PREF64    []PREF64
 	Portal    PortalAPI
 	Selection []PolicyRow
-	MTU       int // bytes, 0: says nothing
+	// PreferPublic comes with Selection (RFC 7078 2: the privacy preference is off).
+	PreferPublic bool
+	MTU          int // bytes, 0: says nothing
+	// Addresses are leased for this host by mifvif's own DHCP client, for whoever
+	// puts addresses on interfaces. Until of the report bounds them.
+	Addresses []Address
 	// NextHops of DHCPv4 (option 3, or 121's default route).
 	NextHops []NextHop
 	// NoInternet is of FromJSON only (RFC 8801 4.3).

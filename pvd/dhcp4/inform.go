@@ -1,0 +1,45 @@
+package dhcp4
+
+import (
+	"context"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+)
+
+// When what a server said is asked for again: answers to DHCPINFORM have no
+// lifetime.
+const (
+	refresh     = time.Hour
+	askAgain    = 10 * time.Minute // where nobody answered
+	informTries = 4
+)
+
+// inform asks for everything but the address, again and again, until ctx ends. A
+// server that fell silent is believed as long as the address stays: it is the
+// attachment that bounds what it said.
+func (w *worker) inform(ctx context.Context) {
+	own := w.link.Address
+	for {
+		r, ok, err := w.ask(ctx, asking{
+			request: request{kind: dhcpv4.MessageTypeInform, client: own.Addr()},
+			tries:   informTries,
+			takes: func(a *Answer) bool {
+				return a.Kind == dhcpv4.MessageTypeAck && (a.Client.IsUnspecified() || a.Client == own.Addr())
+			},
+		})
+		if err != nil {
+			w.unusable(err)
+		}
+		next := askAgain
+		if ok {
+			report, refused := r.Report(w.link, own, time.Now())
+			w.source.counts.objects.Add(uint64(refused))
+			w.deliver(report)
+			next = refresh
+		}
+		if !pause(ctx, next-jitter(next/20, next/20)) {
+			return
+		}
+	}
+}

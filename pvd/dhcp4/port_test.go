@@ -1,0 +1,149 @@
+package dhcp4
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mifvif/lab"
+	"mifvif/lab/serve"
+	"mifvif/pvd"
+)
+
+// world is the laboratory with a source in its host that works on e1.
+func world(t *testing.T, layout lab.Layout) (c *lab.Common, s *Source, next func() pvd.Report) {
+	t.Helper()
+	_, err := exec.LookPath("dnsmasq")
+	if os.Geteuid() != 0 || err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("CI must have root and dnsmasq")
+		}
+		t.Skip("needs root for network namespaces, and dnsmasq")
+	}
+	c, err = lab.NewCommon(layout, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reports := make(chan pvd.Report, 100)
+	s = New(Config{Deliver: func(r pvd.Report) { reports <- r }}, slog.New(slog.DiscardHandler))
+	s.open = func(l Link) (p *port, err error) {
+		err = errors.Join(err, c.Host.Do(func() error {
+			p, err = openPort(l)
+			return err
+		}))
+		return p, err
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := s.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c, s, func() pvd.Report {
+		t.Helper()
+		select {
+		case r := <-reports:
+			return r
+		case <-time.After(20 * time.Second):
+			t.Fatal("no report")
+		}
+		return pvd.Report{}
+	}
+}
+
+func e1(t *testing.T, c *lab.Common) int {
+	t.Helper()
+	i, err := c.Host.LinkIndex("e1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+func TestDnsmasqAnswersDHCPInform(t *testing.T) {
+	layout := lab.TwoNetworks()
+	layout.Networks[0].DHCP = &lab.DHCP{Options: []string{
+		"42,10.1.0.123", "114,https://portal.n1.example.com/api", "119,a.n1.example.com,b.n1.example.com",
+		"121,0.0.0.0/0,10.1.0.1,10.66.0.0/24,10.1.0.1",
+	}}
+	c, s, next := world(t, layout)
+	s.Watch([]Link{{Index: e1(t, c), Name: "e1", MTU: 1500, Address: netip.MustParsePrefix("10.1.0.2/24")}})
+	got := strings.Join(lines(next()), "\n")
+	for _, want := range []string{"default 10.1.0.1", "10.66.0.0/24 10.1.0.1", "search b.n1.example.com", "ntp 10.1.0.123", "portal https://portal.n1.example.com/api"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the report lacks %q:\n%s\n%s", want, got, c.Dnsmasq["n1"].Log())
+		}
+	}
+}
+
+func TestDnsmasqLeasesAndTakesBack(t *testing.T) {
+	layout := lab.TwoNetworks()
+	layout.Networks[0].DHCP = &lab.DHCP{}
+	layout.Networks[0].Detached = true
+	c, s, next := world(t, layout)
+	s.Watch([]Link{{Index: e1(t, c), Name: "e1", MTU: 1500, Mode: Client}})
+	r := next()
+	if len(r.Addresses) != 1 || !netip.MustParsePrefix("10.1.0.0/24").Contains(r.Addresses[0].Prefix.Addr()) || len(r.NextHops) != 1 {
+		t.Fatalf("the report %+v is of no lease\n%s", r, c.Dnsmasq["n1"].Log())
+	}
+	if leases, err := c.Dnsmasq["n1"].Leases(); err != nil || !strings.Contains(leases, r.Addresses[0].Prefix.Addr().String()) {
+		t.Errorf("dnsmasq has no such lease: %q %v", leases, err)
+	}
+	s.Watch(nil)
+	if got := next(); !got.Until.Equal(got.Received) {
+		t.Errorf("not withdrawn: %+v", got)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if strings.Contains(c.Dnsmasq["n1"].Log(), "DHCPRELEASE") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the lease is not given back:\n%s", c.Dnsmasq["n1"].Log())
+		}
+	}
+}
+
+func TestAnswersOfAnotherLinkAreNotHeard(t *testing.T) {
+	c, s, next := world(t, lab.TwoNetworks())
+	liar, err := c.AnswerDHCP("n2", serve.DHCPAnswers{Options: []byte{42, 4, 6, 6, 6, 6}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Watch([]Link{{Index: e1(t, c), Name: "e1", MTU: 1500, Address: netip.MustParsePrefix("10.1.0.2/24")}})
+	time.Sleep(100 * time.Millisecond) // for a question that leaves by the wrong link
+	if q := liar.Queries(); len(q) != 0 {
+		t.Errorf("n2 was asked: %+v", q)
+	}
+	if _, err := c.AnswerDHCP("n1", serve.DHCPAnswers{Options: []byte{42, 4, 10, 1, 0, 123}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := lines(next()); len(got) != 1 || got[0] != "ntp 10.1.0.123" {
+		t.Errorf("the report is %q", got)
+	}
+}
+
+func TestALinkWithoutHardwareAddressIsLeftAlone(t *testing.T) {
+	c, _, _ := world(t, lab.TwoNetworks())
+	err := c.Host.Do(func() error {
+		_, err := openPort(Link{Index: 1, Name: "lo"})
+		return err
+	})
+	if !errors.Is(err, ErrLink) {
+		t.Errorf("opening lo: %v", err)
+	}
+}

@@ -1,0 +1,337 @@
+package dhcp4
+
+import (
+	"context"
+	"encoding/binary"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/insomniacslk/dhcp/dhcpv4"
+	"go.uber.org/goleak"
+
+	"mifvif/pvd"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// asked is one message that a fake link saw.
+type asked struct {
+	after time.Duration
+	kind  dhcpv4.MessageType
+	dst   string
+	q     *dhcpv4.DHCPv4
+}
+
+// fakeLink is a link with a server that answers as it is told.
+type fakeLink struct {
+	mu      sync.Mutex
+	began   time.Time
+	asked   []asked
+	answer  func(q *dhcpv4.DHCPv4) [][]byte // called for every message
+	reports []pvd.Report
+}
+
+func (l *fakeLink) open(Link) (*port, error) {
+	p := &port{hardware: testMAC, frames: make(chan frame, 256), close: func() {}}
+	p.send = func(payload []byte, _, dst netip.Addr, _ [6]byte) error {
+		q, err := dhcpv4.FromBytes(payload)
+		if err != nil {
+			return err
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.asked = append(l.asked, asked{time.Since(l.began), q.MessageType(), dst.String(), q})
+		if l.answer == nil {
+			return nil
+		}
+		for _, b := range l.answer(q) {
+			p.frames <- frame{netip.MustParseAddr("10.1.0.1"), [6]byte{2, 0, 0, 0, 0, 9}, b}
+		}
+		return nil
+	}
+	return p, nil
+}
+
+func (l *fakeLink) kinds() (out []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.asked {
+		out = append(out, a.kind.String()+" "+a.dst)
+	}
+	return out
+}
+
+func (l *fakeLink) last() pvd.Report {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.reports) == 0 {
+		return pvd.Report{}
+	}
+	return l.reports[len(l.reports)-1]
+}
+
+// run plays f against a source that works on link.
+func (l *fakeLink) run(t *testing.T, link Link, f func(s *Source)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		l.began = time.Now()
+		s := New(Config{Deliver: func(r pvd.Report) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.reports = append(l.reports, r)
+		}}, slog.New(slog.DiscardHandler))
+		s.open = l.open
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- s.Run(ctx) }()
+		s.Watch([]Link{link})
+		synctest.Wait()
+		f(s)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// reply is a server's answer to q.
+func answerTo(q *dhcpv4.DHCPv4, kind byte, options ...byte) []byte {
+	b := message(kind, options...)
+	copy(b[4:8], q.TransactionID[:])
+	return b
+}
+
+// leasing answers DISCOVER and REQUEST with 10.1.0.100 for an hour.
+func leasing(q *dhcpv4.DHCPv4) [][]byte {
+	kind := map[dhcpv4.MessageType]byte{dhcpv4.MessageTypeDiscover: 2, dhcpv4.MessageTypeRequest: 5}[q.MessageType()]
+	if kind == 0 {
+		return nil
+	}
+	b := answerTo(q, kind, 51, 4, 0, 0, 14, 16, 1, 4, 255, 255, 255, 0, 3, 4, 10, 1, 0, 1)
+	copy(b[16:], []byte{10, 1, 0, 100})
+	return [][]byte{b}
+}
+
+var informed = Link{Index: 2, Name: "e1", Address: netip.MustParsePrefix("10.1.0.200/16")}
+
+func TestInformIsTriedFourTimesAndAgainLater(t *testing.T) {
+	l := &fakeLink{}
+	l.run(t, informed, func(*Source) {
+		time.Sleep(9 * time.Minute)
+		if len(l.asked) != 4 {
+			t.Fatalf("asked %d times, want 4", len(l.asked))
+		}
+		at := time.Duration(0)
+		for i, wait := range []time.Duration{0, 4 * time.Second, 8 * time.Second, 16 * time.Second} {
+			if gap := l.asked[i].after - at; gap < wait-time.Second || gap > wait+time.Second {
+				t.Errorf("message %d came %v after the last, want %v", i, gap, wait)
+			}
+			at = l.asked[i].after
+		}
+		q := l.asked[0].q
+		if !q.ClientIPAddr.Equal([]byte{10, 1, 0, 200}) || q.Options.Has(dhcpv4.OptionRequestedIPAddress) || q.Options.Has(dhcpv4.OptionIPAddressLeaseTime) || q.Options.Has(dhcpv4.OptionServerIdentifier) {
+			t.Errorf("this is no DHCPINFORM: %v", q.Summary())
+		}
+		time.Sleep(4 * time.Minute)
+		if len(l.asked) <= 4 {
+			t.Error("nobody is asked again")
+		}
+	})
+}
+
+func TestInformBelievesOnlyTheAnswerToItsQuestion(t *testing.T) {
+	l := &fakeLink{answer: func(q *dhcpv4.DHCPv4) [][]byte {
+		foreign, other, lying, offer := answerTo(q, 5), answerTo(q, 5), answerTo(q, 5), answerTo(q, 2)
+		foreign[7]++                // another transaction
+		other[33]++                 // another host
+		lying[12], lying[15] = 9, 9 // another client's address
+		return [][]byte{{1, 2, 3}, foreign, other, lying, offer, answerTo(q, 5, 42, 4, 10, 1, 0, 123, 26, 2, 0, 1), answerTo(q, 5, 42, 4, 6, 6, 6, 6)}
+	}}
+	l.run(t, informed, func(s *Source) {
+		if got := l.last(); len(l.reports) != 1 || len(got.NTP) != 1 || got.NTP[0].Addr != netip.MustParseAddr("10.1.0.123") || !got.Until.IsZero() {
+			t.Errorf("reports %+v", l.reports)
+		}
+		if diff := cmp.Diff(Counts{Malformed: 1, Foreign: 2, Lying: 2, Objects: 1}, s.Counts()); diff != "" {
+			t.Error(diff)
+		}
+		time.Sleep(65 * time.Minute)
+		if len(l.reports) != 2 {
+			t.Errorf("%d reports after an hour, want 2", len(l.reports))
+		}
+		s.Watch(nil)
+		synctest.Wait()
+		if got := l.last(); !got.Until.Equal(got.Received) || len(got.NTP) != 0 || got.Sender != netip.MustParseAddr("10.1.0.1") {
+			t.Errorf("what was said is not withdrawn: %+v", got)
+		}
+	})
+}
+
+func TestAFloodDoesNotHideTheNextTry(t *testing.T) {
+	tries := 0
+	l := &fakeLink{answer: func(q *dhcpv4.DHCPv4) [][]byte {
+		if tries++; tries == 1 {
+			return slices.Repeat([][]byte{{1}}, 200)
+		}
+		return [][]byte{answerTo(q, 5)}
+	}}
+	l.run(t, informed, func(s *Source) {
+		time.Sleep(6 * time.Second)
+		if c := s.Counts(); len(l.reports) != 1 || c.Malformed > 2*maxFrames {
+			t.Errorf("%d reports, %+v", len(l.reports), c)
+		}
+	})
+}
+
+func TestTheSameLinksAgainChangeNothing(t *testing.T) {
+	l := &fakeLink{answer: func(q *dhcpv4.DHCPv4) [][]byte { return [][]byte{answerTo(q, 5)} }}
+	l.run(t, informed, func(s *Source) {
+		for range 10 {
+			s.Watch([]Link{informed})
+			synctest.Wait()
+		}
+		again := informed
+		again.Attached++
+		s.Watch([]Link{again})
+		synctest.Wait()
+		if len(l.asked) != 2 {
+			t.Errorf("asked %d times; want once for each attachment", len(l.asked))
+		}
+	})
+}
+
+var leased = Link{Index: 2, Name: "e1", Mode: Client}
+
+func TestTheClientLeasesRenewsAndReleases(t *testing.T) {
+	l := &fakeLink{answer: leasing}
+	l.run(t, leased, func(s *Source) {
+		r := l.last()
+		if len(r.Addresses) != 1 || r.Addresses[0].Prefix != netip.MustParsePrefix("10.1.0.100/24") || !r.Addresses[0].Ours || len(r.NextHops) != 1 || !r.Until.Equal(l.began.Add(time.Hour)) {
+			t.Fatalf("the report of a lease is %+v", r)
+		}
+		other := leased // what its address makes of the domain is no new work
+		other.Attached, other.Address = 7, r.Addresses[0].Prefix
+		s.Watch([]Link{other})
+		time.Sleep(31 * time.Minute)
+		if r := l.last(); !r.Until.After(l.began.Add(85 * time.Minute)) {
+			t.Errorf("after a renewal the lease ends %v", r.Until.Sub(l.began))
+		}
+	})
+	want := []string{"DISCOVER 255.255.255.255", "REQUEST 255.255.255.255", "REQUEST 10.1.0.1", "RELEASE 10.1.0.1"}
+	if diff := cmp.Diff(want, l.kinds()); diff != "" {
+		t.Error(diff)
+	}
+	renewal := l.asked[2].q
+	if renewal.ClientIPAddr.IsUnspecified() || renewal.Options.Has(dhcpv4.OptionServerIdentifier) || renewal.Options.Has(dhcpv4.OptionRequestedIPAddress) {
+		t.Errorf("this is no renewal: %v", renewal.Summary())
+	}
+}
+
+func TestALeaseThatNobodyRenewsIsOver(t *testing.T) {
+	l := &fakeLink{answer: leasing}
+	l.run(t, leased, func(*Source) {
+		l.mu.Lock()
+		l.answer = nil
+		l.mu.Unlock()
+		time.Sleep(time.Hour - time.Second)
+		if got := l.last(); got.Until.Equal(got.Received) {
+			t.Error("withdrawn before its end")
+		}
+		kinds := l.kinds()
+		if !slices.Contains(kinds[2:], "REQUEST 10.1.0.1") || kinds[len(kinds)-1] != "REQUEST 255.255.255.255" || len(kinds) > 30 {
+			t.Errorf("renewing, then rebinding, in few messages: %q", kinds)
+		}
+		time.Sleep(2 * time.Second)
+		if got := l.last(); !got.Until.Equal(got.Received) || len(got.Addresses) != 0 {
+			t.Errorf("used beyond its end: %+v", got)
+		}
+		time.Sleep(time.Minute)
+		kinds = l.kinds()
+		if kinds[len(kinds)-1] != "DISCOVER 255.255.255.255" {
+			t.Errorf("does not begin anew: %q", kinds)
+		}
+		if q := l.asked[len(l.asked)-1].q; !q.RequestedIPAddress().Equal([]byte{10, 1, 0, 100}) {
+			t.Error("does not ask for its old address")
+		}
+	})
+}
+
+func TestARefusedRenewalEndsTheLeaseAtOnce(t *testing.T) {
+	l := &fakeLink{answer: leasing}
+	l.run(t, leased, func(*Source) {
+		l.mu.Lock()
+		l.answer = func(q *dhcpv4.DHCPv4) [][]byte { return [][]byte{answerTo(q, 6)} }
+		l.mu.Unlock()
+		time.Sleep(30*time.Minute + time.Second)
+		if got := l.last(); !got.Until.Equal(got.Received) {
+			t.Errorf("after a DHCPNAK: %+v", got)
+		}
+	})
+}
+
+func TestAServerThatRefusesWhatItOffersMakesNoStorm(t *testing.T) {
+	l := &fakeLink{answer: func(q *dhcpv4.DHCPv4) [][]byte {
+		if q.MessageType() == dhcpv4.MessageTypeRequest {
+			return [][]byte{answerTo(q, 6)}
+		}
+		return leasing(q)
+	}}
+	l.run(t, leased, func(*Source) {
+		time.Sleep(10 * time.Minute)
+		if n := len(l.asked); n < 10 || n > 40 {
+			t.Errorf("%d messages in ten minutes", n)
+		}
+	})
+}
+
+func TestAnAddressThatWasNotOfferedIsNotTaken(t *testing.T) {
+	l := &fakeLink{answer: func(q *dhcpv4.DHCPv4) [][]byte {
+		all := leasing(q)
+		if q.MessageType() == dhcpv4.MessageTypeRequest {
+			all[0][19] = 66
+		}
+		return all
+	}}
+	l.run(t, leased, func(s *Source) {
+		time.Sleep(time.Minute)
+		if len(l.reports) != 0 || s.Counts().Lying == 0 {
+			t.Errorf("reports %+v, %+v", l.reports, s.Counts())
+		}
+	})
+}
+
+func TestTheClientDoesWithoutIPv4WhereTheNetworkWantsIt(t *testing.T) {
+	wait := binary.BigEndian.AppendUint32([]byte{108, 4}, 1800)
+	answer := func(q *dhcpv4.DHCPv4) [][]byte {
+		all := leasing(q)
+		if len(all) > 0 {
+			b := append(all[0][:len(all[0])-1], wait...)
+			all[0] = append(b, 255)
+		}
+		return all
+	}
+	only := leased
+	only.V6Only = true
+	l := &fakeLink{answer: answer}
+	l.run(t, only, func(*Source) {
+		time.Sleep(1799 * time.Second)
+		if diff := cmp.Diff([]string{"DISCOVER 255.255.255.255"}, l.kinds()); diff != "" {
+			t.Error(diff)
+		}
+		time.Sleep(10 * time.Second)
+		if len(l.kinds()) != 2 {
+			t.Errorf("asks again after the wait: %q", l.kinds())
+		}
+	})
+	l = &fakeLink{answer: answer}
+	l.run(t, leased, func(*Source) {
+		if len(l.reports) != 1 {
+			t.Error("option 108 that was not asked for means nothing")
+		}
+	})
+}
