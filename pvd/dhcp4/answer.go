@@ -73,7 +73,7 @@ func Parse(b []byte) (*Answer, error) {
 		Transmit: binary.BigEndian.Uint32(m.TransactionID[:]), Client: addr(m.ClientIPAddr), Yours: addr(m.YourIPAddr),
 		Hardware: [6]byte(m.ClientHWAddr), options: m.Options,
 	}
-	kind, server := m.Options[uint8(dhcpv4.OptionDHCPMessageType.Code())], m.Options[optServer]
+	kind, server := m.Options[dhcpv4.OptionDHCPMessageType.Code()], m.Options[optServer]
 	if len(kind) != 1 || len(server) != 4 {
 		return nil, ErrMessage
 	}

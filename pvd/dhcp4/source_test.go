@@ -118,12 +118,18 @@ func leasing(q *dhcpv4.DHCPv4) [][]byte {
 	return [][]byte{b}
 }
 
+// sleep lets a while pass, and what happens in it happen.
+func sleep(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 var informed = Link{Index: 2, Name: "e1", Address: netip.MustParsePrefix("10.1.0.200/16")}
 
 func TestInformIsTriedFourTimesAndAgainLater(t *testing.T) {
 	l := &fakeLink{}
 	l.run(t, informed, func(*Source) {
-		time.Sleep(9 * time.Minute)
+		sleep(9 * time.Minute)
 		if len(l.asked) != 4 {
 			t.Fatalf("asked %d times, want 4", len(l.asked))
 		}
@@ -138,7 +144,7 @@ func TestInformIsTriedFourTimesAndAgainLater(t *testing.T) {
 		if !q.ClientIPAddr.Equal([]byte{10, 1, 0, 200}) || q.Options.Has(dhcpv4.OptionRequestedIPAddress) || q.Options.Has(dhcpv4.OptionIPAddressLeaseTime) || q.Options.Has(dhcpv4.OptionServerIdentifier) {
 			t.Errorf("this is no DHCPINFORM: %v", q.Summary())
 		}
-		time.Sleep(4 * time.Minute)
+		sleep(4 * time.Minute)
 		if len(l.asked) <= 4 {
 			t.Error("nobody is asked again")
 		}
@@ -160,7 +166,7 @@ func TestInformBelievesOnlyTheAnswerToItsQuestion(t *testing.T) {
 		if diff := cmp.Diff(Counts{Malformed: 1, Foreign: 2, Lying: 2, Objects: 1}, s.Counts()); diff != "" {
 			t.Error(diff)
 		}
-		time.Sleep(65 * time.Minute)
+		sleep(65 * time.Minute)
 		if len(l.reports) != 2 {
 			t.Errorf("%d reports after an hour, want 2", len(l.reports))
 		}
@@ -181,7 +187,7 @@ func TestAFloodDoesNotHideTheNextTry(t *testing.T) {
 		return [][]byte{answerTo(q, 5)}
 	}}
 	l.run(t, informed, func(s *Source) {
-		time.Sleep(6 * time.Second)
+		sleep(6 * time.Second)
 		if c := s.Counts(); len(l.reports) != 1 || c.Malformed > 2*maxFrames {
 			t.Errorf("%d reports, %+v", len(l.reports), c)
 		}
@@ -217,7 +223,7 @@ func TestTheClientLeasesRenewsAndReleases(t *testing.T) {
 		other := leased // what its address makes of the domain is no new work
 		other.Attached, other.Address = 7, r.Addresses[0].Prefix
 		s.Watch([]Link{other})
-		time.Sleep(31 * time.Minute)
+		sleep(31 * time.Minute)
 		if r := l.last(); !r.Until.After(l.began.Add(85 * time.Minute)) {
 			t.Errorf("after a renewal the lease ends %v", r.Until.Sub(l.began))
 		}
@@ -238,7 +244,7 @@ func TestALeaseThatNobodyRenewsIsOver(t *testing.T) {
 		l.mu.Lock()
 		l.answer = nil
 		l.mu.Unlock()
-		time.Sleep(time.Hour - time.Second)
+		sleep(time.Hour - time.Second)
 		if got := l.last(); got.Until.Equal(got.Received) {
 			t.Error("withdrawn before its end")
 		}
@@ -246,11 +252,11 @@ func TestALeaseThatNobodyRenewsIsOver(t *testing.T) {
 		if !slices.Contains(kinds[2:], "REQUEST 10.1.0.1") || kinds[len(kinds)-1] != "REQUEST 255.255.255.255" || len(kinds) > 30 {
 			t.Errorf("renewing, then rebinding, in few messages: %q", kinds)
 		}
-		time.Sleep(2 * time.Second)
+		sleep(2 * time.Second)
 		if got := l.last(); !got.Until.Equal(got.Received) || len(got.Addresses) != 0 {
 			t.Errorf("used beyond its end: %+v", got)
 		}
-		time.Sleep(time.Minute)
+		sleep(time.Minute)
 		kinds = l.kinds()
 		if kinds[len(kinds)-1] != "DISCOVER 255.255.255.255" {
 			t.Errorf("does not begin anew: %q", kinds)
@@ -267,7 +273,7 @@ func TestARefusedRenewalEndsTheLeaseAtOnce(t *testing.T) {
 		l.mu.Lock()
 		l.answer = func(q *dhcpv4.DHCPv4) [][]byte { return [][]byte{answerTo(q, 6)} }
 		l.mu.Unlock()
-		time.Sleep(30*time.Minute + time.Second)
+		sleep(30*time.Minute + time.Second)
 		if got := l.last(); !got.Until.Equal(got.Received) {
 			t.Errorf("after a DHCPNAK: %+v", got)
 		}
@@ -282,7 +288,7 @@ func TestAServerThatRefusesWhatItOffersMakesNoStorm(t *testing.T) {
 		return leasing(q)
 	}}
 	l.run(t, leased, func(*Source) {
-		time.Sleep(10 * time.Minute)
+		sleep(10 * time.Minute)
 		if n := len(l.asked); n < 10 || n > 40 {
 			t.Errorf("%d messages in ten minutes", n)
 		}
@@ -298,7 +304,7 @@ func TestAnAddressThatWasNotOfferedIsNotTaken(t *testing.T) {
 		return all
 	}}
 	l.run(t, leased, func(s *Source) {
-		time.Sleep(time.Minute)
+		sleep(time.Minute)
 		if len(l.reports) != 0 || s.Counts().Lying == 0 {
 			t.Errorf("reports %+v, %+v", l.reports, s.Counts())
 		}
@@ -319,11 +325,11 @@ func TestTheClientDoesWithoutIPv4WhereTheNetworkWantsIt(t *testing.T) {
 	only.V6Only = true
 	l := &fakeLink{answer: answer}
 	l.run(t, only, func(*Source) {
-		time.Sleep(1799 * time.Second)
+		sleep(1799 * time.Second)
 		if diff := cmp.Diff([]string{"DISCOVER 255.255.255.255"}, l.kinds()); diff != "" {
 			t.Error(diff)
 		}
-		time.Sleep(10 * time.Second)
+		sleep(10 * time.Second)
 		if len(l.kinds()) != 2 {
 			t.Errorf("asks again after the wait: %q", l.kinds())
 		}
