@@ -66,6 +66,18 @@ func (c *Client) Explain(ctx context.Context, q Question) (Explanation, error) {
 	return e, c.ask(ctx, http.MethodPost, "/v1/explain", q, &e)
 }
 
+// Resolve asks the resolver.
+func (c *Client) Resolve(ctx context.Context, q NameQuestion) (Resolution, error) {
+	var r Resolution
+	return r, c.ask(ctx, http.MethodPost, "/v1/resolve", q, &r)
+}
+
+// Cache asks what each domain's cache holds.
+func (c *Client) Cache(ctx context.Context) ([]CacheEntry, error) {
+	var e []CacheEntry
+	return e, c.ask(ctx, http.MethodGet, "/v1/cache", nil, &e)
+}
+
 // Reload makes the daemon read its configuration again.
 func (c *Client) Reload(ctx context.Context) error {
 	return c.ask(ctx, http.MethodPost, "/v1/reload", struct{}{}, &struct{}{})

@@ -44,6 +44,8 @@ type Handlers struct {
 	PvDs    func() []PvD
 	Flows   func() []Flow
 	Explain func(Question) (Explanation, error)
+	Resolve func(context.Context, NameQuestion) (Resolution, error)
+	Cache   func() []CacheEntry
 	Reload  func(context.Context) error
 	Portal  PortalFunc
 	// Profile offers the profiles of net/http/pprof below /debug/pprof/.
@@ -177,6 +179,16 @@ func routes(h Handlers) http.Handler {
 		e, err := h.Explain(q)
 		reply(w, e, err)
 	})
+	mux.HandleFunc("POST /v1/resolve", func(w http.ResponseWriter, r *http.Request) {
+		var q NameQuestion
+		if err := json.NewDecoder(io.LimitReader(r.Body, maxBody)).Decode(&q); err != nil {
+			reply(w, nil, fmt.Errorf("read the question: %w", err))
+			return
+		}
+		a, err := h.Resolve(r.Context(), q)
+		reply(w, a, err)
+	})
+	mux.HandleFunc("GET /v1/cache", func(w http.ResponseWriter, _ *http.Request) { reply(w, h.Cache(), nil) })
 	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, struct{}{}, h.Reload(r.Context()))
 	})

@@ -129,6 +129,37 @@ type Explanation struct {
 	Conflicts  []Conflict  `json:"conflicts"`
 }
 
+// Resolution is the document of `mifvif resolve`.
+type Resolution struct {
+	Name     string   `json:"name"`
+	Type     string   `json:"type"`
+	Rcode    string   `json:"rcode"`
+	Answer   []string `json:"answer"`
+	PvD      string   `json:"pvd"` // "" for an answer of the house itself
+	Resolver string   `json:"resolver"`
+	Cached   bool     `json:"cached"`
+	Zone     string   `json:"zone"`
+	Reason   string   `json:"reason"`
+}
+
+// CacheEntry is one answer in a domain's cache.
+type CacheEntry struct {
+	PvD      string   `json:"pvd"`
+	Name     string   `json:"name"`
+	Type     string   `json:"type"`
+	Rcode    string   `json:"rcode"`
+	Answer   []string `json:"answer"`
+	Resolver string   `json:"resolver"`
+	Left     float64  `json:"left"` // seconds
+}
+
+// NameQuestion is what resolve is asked.
+type NameQuestion struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+	PvD  string `json:"pvd"` // "": as for any app
+}
+
 // FlowKey is what was asked about.
 type FlowKey struct {
 	ID    string `json:"id,omitempty"`
@@ -136,6 +167,7 @@ type FlowKey struct {
 	Src   string `json:"src"`
 	Dst   string `json:"dst"`
 	Name  string `json:"name"`
+	Zone  string `json:"zone,omitempty"` // of the name, where one decides
 	DSCP  int    `json:"dscp"`
 }
 

@@ -16,6 +16,7 @@ type instance struct {
 	ctx    context.Context // ends with the instance
 	cancel context.CancelFunc
 
+	name    string // of the domain
 	cache   *cache
 	mu      sync.Mutex
 	servers map[netip.AddrPort]*health
@@ -55,7 +56,7 @@ func (t *instances) of(d *pvd.Domain) *instance {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	in = &instance{
-		ctx: ctx, cancel: cancel, cache: newCache(),
+		ctx: ctx, cancel: cancel, name: d.Name, cache: newCache(),
 		servers: make(map[netip.AddrPort]*health), flights: make(map[string]*flight),
 	}
 	t.live[d.Key()] = in
@@ -79,7 +80,7 @@ func (t *instances) keep(set *pvd.Set) {
 			in.cache.flush(nil)
 			fallthrough
 		default:
-			in.domain = d
+			in.domain, in.name = d, d.Name
 		}
 	}
 	known := t.known

@@ -17,19 +17,23 @@ const (
 )
 
 // learn passes on the addresses a positive answer gave, before the app has it. It
-// returns those to give the app instead, nil if they are the same.
-func (s *Server) learn(r *request, e *entry, d *pvd.Domain, private bool) []netip.Addr {
+// returns those to give the app instead, nil if they are the same; ok is false if
+// the app must not have the answer.
+func (s *Server) learn(r *request, e *entry, d *pvd.Domain, private bool) (told []netip.Addr, ok bool) {
 	if s.cfg.Learned == nil || len(e.addrs) == 0 {
-		return nil
+		return nil, true
 	}
-	told := s.cfg.Learned(Learned{
+	told = s.cfg.Learned(Learned{
 		App: r.from, Name: strings.TrimSuffix(e.name, "."), Addrs: e.addrs,
 		TTL: time.Duration(e.least) * time.Second, Domain: d, Private: private, Exact: r.do || r.cd,
 	})
-	if len(told) != len(e.addrs) || &told[0] == &e.addrs[0] {
-		return nil
+	switch {
+	case len(told) != len(e.addrs):
+		return nil, false
+	case &told[0] == &e.addrs[0]:
+		return nil, true
 	}
-	return told
+	return told, true
 }
 
 // addresses follows the aliases from name and returns the addresses at their

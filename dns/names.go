@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"mifvif/flow"
 	"mifvif/pvd"
 )
 
@@ -27,6 +28,10 @@ type NamesConfig struct {
 	// address of this host to one value, for example, since an app may ask
 	// over IPv4 and connect over IPv6. nil: each address is an app of its own.
 	App func(netip.Addr) netip.Addr
+	// Foreign reports whether an address that a domain's answer names lies on the
+	// link of another domain, where the kernel would deliver to it by itself. nil:
+	// none does.
+	Foreign func(*pvd.Domain, netip.Addr) bool
 	// Alive reports whether a domain instance still lives; nil: all do.
 	Alive func(pvd.Key) bool
 }
@@ -78,6 +83,9 @@ func NewNames(cfg NamesConfig) *Names {
 	if cfg.Alive == nil {
 		cfg.Alive = func(pvd.Key) bool { return true }
 	}
+	if cfg.Foreign == nil {
+		cfg.Foreign = func(*pvd.Domain, netip.Addr) bool { return false }
+	}
 	return &Names{
 		cfg: cfg, perApp: max(1, int(float64(cfg.Max)*cfg.PerApp)), now: time.Now, aliases: newAliases(),
 		entries: make(map[nameKey]*list.Element), all: list.New(), apps: make(map[netip.Addr]*list.List),
@@ -87,8 +95,11 @@ func NewNames(cfg NamesConfig) *Names {
 // Learn remembers an answer and returns the addresses to give the app in the
 // place of l.Addrs: the same, but for those that it knows already by another
 // answer, of another domain. Such an address would lead two names to one network;
-// the later name gets an alias (standards D.6). It fits Config.Learned and does
-// not allocate for an answer that is known.
+// the later name gets an alias (standards D.6). So does an address on another
+// domain's link: the flow must come to us to be led where the answer came from
+// (DNS rebinding). nil says that an app that wants addresses as they are must not
+// have these. It fits Config.Learned and does not allocate for an answer that is
+// known.
 func (n *Names) Learn(l Learned) []netip.Addr {
 	app := n.cfg.App(l.App.Addr().Unmap())
 	life := min(max(l.TTL, 0)+nameGrace, maxLife)
@@ -99,7 +110,11 @@ func (n *Names) Learn(l Learned) []netip.Addr {
 	for i, addr := range l.Addrs {
 		k := nameKey{app, addr.Unmap()}
 		b := Binding{Name: l.Name, Domain: l.Domain, Private: l.Private}
-		if !l.Exact && n.contested(k, &b, now) {
+		foreign := l.Domain != nil && n.cfg.Foreign(l.Domain, k.addr)
+		if foreign && l.Exact {
+			return nil
+		}
+		if foreign || !l.Exact && n.contested(k, &b, now) {
 			if alias, ok := n.aliases.of(b, k.addr); ok {
 				if &told[0] == &l.Addrs[0] {
 					told = append([]netip.Addr(nil), l.Addrs...)
@@ -147,6 +162,24 @@ func (n *Names) Lookup(app, addr netip.Addr) (b Binding, ok bool) {
 		return Binding{}, false
 	}
 	return entry.Binding, true
+}
+
+// Recall adds to a flow what its app was told about the destination: the name,
+// whose answer it was, and the address that an alias stands for. It does not
+// allocate.
+func (n *Names) Recall(f *flow.Flow) {
+	b, ok := n.Lookup(f.Src.Addr(), f.Dst.Addr())
+	if !ok {
+		return
+	}
+	f.Name = b.Name
+	if b.Domain != nil {
+		k := b.Domain.Key()
+		f.Answer = flow.Answer{Slot: k.Slot, Attached: k.Attached, Known: true, Private: b.Private}
+	}
+	if b.Real.IsValid() {
+		f.Dst = netip.AddrPortFrom(b.Real, f.Dst.Port())
+	}
 }
 
 // AliasName returns the name an alias stands for; it fits Config.AliasName.

@@ -134,8 +134,7 @@ func (s *Server) forward(ctx context.Context, r *request, choice Choice) outcome
 		e, cached, err := s.consult(ctx, d, r, i == len(order)-1)
 		if err == nil {
 			o := outcome{entry: e, cached: cached, domain: d, zone: choice.Zone, limit: seconds(choice.MaxTTL), reason: choice.Reason}
-			o.told = s.learn(r, e, d, choice.Zone != "")
-			return o
+			return s.given(r, o, choice.Zone != "")
 		}
 		failure.add(d, err)
 		if ctx.Err() != nil {
@@ -143,6 +142,19 @@ func (s *Server) forward(ctx context.Context, r *request, choice Choice) outcome
 		}
 	}
 	return outcome{own: failure.reply(r), domain: order[len(order)-1], zone: choice.Zone, reason: choice.Reason}
+}
+
+// given has the app's table know what the app is about to hear.
+func (s *Server) given(r *request, o outcome, private bool) outcome {
+	told, ok := s.learn(r, o.entry, o.domain, private)
+	if !ok {
+		return outcome{
+			own:    r.failed(wire.ExtendedErrorCodeBlocked, "the answer names an address of another network"),
+			domain: o.domain, zone: o.zone, reason: "the answer names an address on another domain's link",
+		}
+	}
+	o.told = told
+	return o
 }
 
 // search asks those that alone may know the name; a domain whose every resolver is
@@ -157,8 +169,7 @@ func (s *Server) search(ctx context.Context, r *request, choice Choice) (outcome
 			continue
 		}
 		o := outcome{entry: e, cached: cached, domain: d, limit: seconds(choice.MaxTTL), reason: "a trusted domain that names no zones knows it"}
-		o.told = s.learn(r, e, d, true)
-		return o, true
+		return s.given(r, o, true), true
 	}
 	return outcome{}, false
 }

@@ -26,8 +26,8 @@ type Config struct {
 	Families func() (v4, v6 bool)
 	// Learned is called before an answer with addresses is handed to the app,
 	// from many goroutines; it must not block. It returns the addresses to give
-	// the app instead, one for each: usually the same slice. nil: nobody wants to
-	// know.
+	// the app instead, one for each: usually the same slice; nil if the app must
+	// not have the answer. A nil Learned: nobody wants to know.
 	Learned func(Learned) []netip.Addr
 	// AliasName returns the name that an alias was given for. nil: there are none.
 	AliasName func(netip.Addr) (string, bool)

@@ -171,6 +171,12 @@ func (n *Node) serveDNS(zone string, addrs ...netip.Addr) (*serve.DNS, error) {
 	return serve.NewDNS(zone, udp, tcp)
 }
 
+// AddRecords adds records, in master-file syntax with absolute names, to what a
+// network's resolver knows. They replace those that were added before.
+func (c *Common) AddRecords(network string, records ...string) error {
+	return c.Resolvers[network].SetZone(c.Network(network).zone() + strings.Join(records, "\n") + "\n")
+}
+
 // zone is what a network's resolver knows: the public names, its own names, and
 // who it is.
 func (n Network) zone() string {

@@ -165,6 +165,12 @@ func (d *Domain) onLinkOnly(is6 bool) bool {
 	return false
 }
 
+// OnLink reports whether an address lies in a prefix of the domain's link.
+func (d *Domain) OnLink(a netip.Addr) bool {
+	_, ok := d.onLink(a)
+	return ok
+}
+
 // Alive reports whether flows that are on the domain may stay: its link is up
 // and it has an address. A domain whose next hop is missing for a moment is
 // alive, although it takes no new flows.

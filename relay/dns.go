@@ -4,30 +4,11 @@ import (
 	"net/netip"
 	"slices"
 
-	"mifvif/flow"
 	"mifvif/packet"
 	"mifvif/stack"
 )
 
 const dnsPort = 53
-
-// recall adds to a flow what the resolver told its app about the destination:
-// the name, whose answer it was, and the address that an alias stands for. It
-// does not allocate.
-func (r *Relay) recall(f *flow.Flow) {
-	b, ok := r.cfg.Names.Lookup(f.Src.Addr(), f.Dst.Addr())
-	if !ok {
-		return
-	}
-	f.Name = b.Name
-	if b.Domain != nil {
-		k := b.Domain.Key()
-		f.Answer = flow.Answer{Slot: k.Slot, Attached: k.Attached, Known: true, Private: b.Private}
-	}
-	if b.Real.IsValid() {
-		f.Dst = netip.AddrPortFrom(b.Real, f.Dst.Port())
-	}
-}
 
 // isResolver reports whether dst is the resolver that lives in the house.
 func (r *Relay) isResolver(dst netip.AddrPort) bool {

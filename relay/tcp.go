@@ -29,7 +29,7 @@ func (r *Relay) request(req *stack.Request) {
 		return
 	}
 	asked := f.Dst
-	r.recall(&f)
+	r.cfg.Names.Recall(&f)
 	decision := r.cfg.Scheduler.Pick(f)
 	if decision.Refusal != scheduler.NotRefused {
 		r.drops.refused.Add(1)

@@ -24,7 +24,7 @@ func (r *Relay) udp(h tun.Header, info *packet.Info, data []byte) {
 // carry finds or makes the binding of a datagram and hands it over.
 func (r *Relay) carry(h tun.Header, f flow.Flow, info *packet.Info, data []byte) {
 	asked := f.Dst
-	r.recall(&f)
+	r.cfg.Names.Recall(&f)
 	if r.cfg.NAT.Forward(h, info, data, r.cfg.Scheduler.Named(f)) {
 		return
 	}

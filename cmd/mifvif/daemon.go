@@ -65,7 +65,7 @@ func newDaemon(path, state string, cfg *config.Config, log *slog.Logger) (*daemo
 	}
 	d.uplinks = uplinks.New(uplinks.Config{Own: cfg.Interface.Name, LANs: cfg.LANs, Undo: undo}, log)
 	d.scheduler = scheduler.New(scheduler.Config{Source: nat.SelectSource, App: d.app})
-	d.names = dns.NewNames(dns.NamesConfig{Max: 65536, PerApp: share(cfg), App: d.app, Alive: d.alive})
+	d.names = dns.NewNames(dns.NamesConfig{Max: 65536, PerApp: share(cfg), App: d.app, Alive: d.alive, Foreign: d.foreign})
 	if err := d.makeStations(cfg); err != nil {
 		d.device.Close()
 		return nil, err
@@ -132,6 +132,16 @@ func (d *daemon) app(a netip.Addr) netip.Addr {
 func (d *daemon) alive(k pvd.Key) bool {
 	p := d.current.Load().ByKey(k)
 	return p != nil && p.Alive()
+}
+
+// foreign reports whether an address lies on another link than that of p.
+func (d *daemon) foreign(p *pvd.Domain, a netip.Addr) bool {
+	for _, other := range d.current.Load().All() {
+		if other.Ifindex != p.Ifindex && other.OnLink(a) && !p.OnLink(a) {
+			return true
+		}
+	}
+	return false
 }
 
 // families reports which families any domain carries now.

@@ -51,6 +51,9 @@ func printExplanation(w io.Writer, e control.Explanation) {
 		to = e.Flow.Name + " (" + to + ")"
 	}
 	fmt.Fprintf(w, "%s %s -> %s\n", e.Flow.Proto, e.Flow.Src, to)
+	if e.Flow.Zone != "" {
+		fmt.Fprintf(w, "the name lies in the zone %s\n", e.Flow.Zone)
+	}
 	if d := e.Decision; d != nil {
 		by := "the defaults"
 		if d.Rule != "" {

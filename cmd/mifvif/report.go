@@ -20,7 +20,7 @@ import (
 // handlers is what the control socket offers.
 func (d *daemon) handlers() control.Handlers {
 	return control.Handlers{
-		Status: d.status, PvDs: d.pvds, Flows: d.flows, Explain: d.explain,
+		Status: d.status, PvDs: d.pvds, Flows: d.flows, Explain: d.explain, Resolve: d.resolve, Cache: d.cache,
 		Reload:  func(ctx context.Context) error { return d.reload(ctx) },
 		Portal:  d.portal,
 		Profile: d.config.Load().Control.Profile,

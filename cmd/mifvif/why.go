@@ -19,10 +19,12 @@ func (d *daemon) explain(q control.Question) (control.Explanation, error) {
 	if err != nil {
 		return control.Explanation{}, control.Mistake{Err: err}
 	}
+	shown := f.Dst
+	d.names.Recall(&f)
 	e := d.scheduler.Explain(f)
 	out := control.Explanation{
 		Flow: control.FlowKey{
-			ID: id, Proto: f.Proto.String(), Src: f.Src.String(), Dst: f.Dst.String(), Name: f.Name, DSCP: int(f.DSCP),
+			ID: id, Proto: f.Proto.String(), Src: f.Src.String(), Dst: shown.String(), Name: f.Name, Zone: e.Decision.Zone, DSCP: int(f.DSCP),
 		},
 		Candidates: []control.Candidate{}, Rules: []control.Rule{}, Conflicts: []control.Conflict{},
 	}

@@ -137,7 +137,27 @@ func (s *DNS) reply(query *dns.Msg, q dns.Question) (reply *dns.Msg, silent bool
 		}
 		name = next
 	}
+	if len(reply.Answer) == 0 {
+		reply.Ns = s.authority(name)
+	}
 	return reply, s.silent
+}
+
+// authority returns the SOA record of the zone that a name lies in, so that a
+// denial can be kept (RFC 2308 3). s.mu is held.
+func (s *DNS) authority(name string) []dns.RR {
+	for {
+		for _, rr := range s.records[name] {
+			if rr.Header().Rrtype == dns.TypeSOA {
+				return []dns.RR{rr}
+			}
+		}
+		_, above, ok := strings.Cut(name, ".")
+		if !ok || above == "" {
+			return nil
+		}
+		name = above
+	}
 }
 
 func udpSize(query *dns.Msg) int {
