@@ -28,7 +28,18 @@ type Scenario struct {
 // All returns every scenario: the rows in RFC 6418's order, then the checks.
 func All() []Scenario {
 	var all []Scenario
-	for _, part := range [][]Scenario{hostRows(), modelRows(), dnsRows(), captiveRows(), validationRows(), sessionRows(), routingRows(), safetyRows(), checks()} {
+	for _, part := range [][]Scenario{
+		hostRows(),
+		modelRows(),
+		dnsRows(),
+		captiveRows(),
+		validationRows(),
+		sessionRows(),
+		routingRows(),
+		managerRows(),
+		safetyRows(),
+		checks(),
+	} {
 		all = append(all, part...)
 	}
 	return all
