@@ -98,7 +98,9 @@ func ownSourceOnly(ctx context.Context, e *Env) error {
 const (
 	expedited = 46 << 2
 	classOne  = 8 << 2
-	byDSCP    = `
+	// Nothing but the code point may lead a flow to its network.
+	byDSCP = `
+defaults: {algorithm: priority, affinity: none}
 rules:
   - {name: voice, match: {dscp: [ef]}, require: [e1]}
   - {name: bulk, match: {dscp: [cs1]}, require: [e2]}
