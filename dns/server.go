@@ -50,7 +50,6 @@ type Server struct {
 	conns     *admission
 	instances *instances
 	stats     stats
-	quicks    quicks
 }
 
 // New checks cfg and allocates; it starts nothing.

@@ -124,6 +124,20 @@ func (n *Node) AddAddress(link string, addrs ...netip.Prefix) error {
 	return nil
 }
 
+// Addresses returns the IPv4 and IPv6 addresses of a link with their prefixes.
+func (n *Node) Addresses(link string) (all []netip.Prefix, err error) {
+	err = n.onLink(link, "list the addresses of", func(l netlink.Link) error {
+		addrs, err := n.netlink.AddrList(l, netlink.FAMILY_ALL)
+		for _, a := range addrs {
+			ip, _ := netip.AddrFromSlice(a.IP)
+			bits, _ := a.Mask.Size()
+			all = append(all, netip.PrefixFrom(ip.Unmap(), bits))
+		}
+		return err
+	})
+	return all, err
+}
+
 // DeleteAddress takes addresses from a link.
 func (n *Node) DeleteAddress(link string, addrs ...netip.Prefix) error {
 	for _, a := range addrs {

@@ -58,9 +58,7 @@ type Relay struct {
 	flows  flows
 	drops  drops
 
-	// Of the reading goroutine:
-	fragments *packet.Reassembler
-	answer    [1500]byte // where answers from the cache are made
+	fragments *packet.Reassembler // of the reading goroutine
 }
 
 // New checks cfg and allocates; it starts nothing. The gVisor stack is made

@@ -21,6 +21,7 @@ func modelRows() []Scenario {
 		{ID: "3.3-1", Title: "strong host: no answer for another interface's address, no source on a foreign link", Run: strongHost},
 		{ID: "3.3-2", Title: "two flows to one destination take different uplinks by their DSCP", Config: byDSCP, Run: differentiated},
 		{ID: "3.4-1", Title: "sessions stay where they are when a better network appears, new ones use it", Layout: firstDetached, Config: byPort, Run: sessionsStay},
+		{ID: "3.5-2", Title: "two routers with a prefix each on one link: a source stays with its router, although the other is preferred", Layout: secondPreferred, Config: byNextHop, Run: rightRouter("alpha", "beta")},
 		{ID: "3.6-1", Title: "one UDP socket has one public address for every peer, per network", Config: byPort, Run: reflexive},
 		{ID: "3.7-1", Title: "an app that requires a network fails at once without it and never uses another", Config: byPort, Run: requireFailsClosed},
 		{ID: "3.8-4", Title: "what makes mif0 the way out is repaired, a killed daemon leaves a working host, a stopped one no trace", Run: ownsMapping},

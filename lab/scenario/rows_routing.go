@@ -12,8 +12,11 @@ import (
 // routingRows are RFC 6418 5: causes.
 func routingRows() []Scenario {
 	return []Scenario{
+		{ID: "5.1-C", Title: "what a network said is kept with its lifetime, and goes alone when that is over", Layout: oneNamed, Run: expires},
 		{ID: "5.3-A", Title: "the kernel's route from every source address leaves by the interface that owns it", Run: routePerSource},
 		{ID: "5.3-B", Title: "an app's DSCP is on the wire and rules see it", Config: byDSCP, Run: codePointKept},
+		{ID: "5.3-E", Title: "the first hop follows what routers say, and the source follows the first hop", Layout: secondPreferred, Config: byNextHop, Run: firstHopFollows},
+		{ID: "5.4-B", Title: "of four networks, two on one link, each gets its own sources only", Layout: oneNamed, Config: scattered, Run: sourcePerHop},
 		{ID: "5.5-D", Title: "100 changes of the default route break, lose and misroute nothing", Config: byPort, Run: defaultChanges},
 	}
 }

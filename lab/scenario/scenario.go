@@ -29,16 +29,7 @@ type Scenario struct {
 func All() []Scenario {
 	var all []Scenario
 	for _, part := range [][]Scenario{
-		hostRows(),
-		modelRows(),
-		dnsRows(),
-		captiveRows(),
-		validationRows(),
-		sessionRows(),
-		routingRows(),
-		managerRows(),
-		safetyRows(),
-		checks(),
+		hostRows(), modelRows(), dnsRows(), captiveRows(), validationRows(), sessionRows(), sharedRows(), routingRows(), safetyRows(), checks(),
 	} {
 		all = append(all, part...)
 	}

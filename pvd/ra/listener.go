@@ -51,11 +51,12 @@ func newListener(link netwatch.Link, at endpoint, s *Source) *listener {
 	}
 }
 
-// run hears the link until ctx ends or the endpoint fails.
-func (l *listener) run(ctx context.Context) error {
+// run hears the link until ctx ends or the endpoint fails. Routers are asked first
+// after a random part of delay.
+func (l *listener) run(ctx context.Context, delay time.Duration) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var asking sync.WaitGroup
-	asking.Go(func() { l.ask(ctx) })
+	asking.Go(func() { l.ask(ctx, delay) })
 	stop := context.AfterFunc(ctx, func() { _ = l.endpoint.close() })
 	err := l.hear()
 	if stop() { // it is still open
@@ -124,8 +125,8 @@ func (l *listener) complain(now time.Time) {
 }
 
 // ask solicits until a router that can be used has answered.
-func (l *listener) ask(ctx context.Context) {
-	wait := rand.N(solicitationDelay)
+func (l *listener) ask(ctx context.Context, delay time.Duration) {
+	wait := rand.N(delay + 1)
 	for range solicitations {
 		timer := time.NewTimer(wait)
 		select {

@@ -50,7 +50,8 @@ func New(config Config, log *slog.Logger) *Source {
 }
 
 // Watch says on which links to listen from now on. A link that was not among
-// them at the call before is asked for its routers. Safe for concurrent use.
+// them at the call before is asked for its routers; those of the first call, which
+// did not come up just now, at once. Safe for concurrent use.
 func (s *Source) Watch(links ...netwatch.Link) {
 	links = slices.Clone(links)
 	s.wanted.Store(&links)
@@ -81,8 +82,12 @@ func (s *Source) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	heard := make(map[place]*hearing)
+	delay := time.Duration(0)
 	for {
-		s.reconcile(ctx, heard, &joined)
+		if s.wanted.Load() != nil {
+			s.reconcile(ctx, heard, delay, &joined)
+			delay = solicitationDelay
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -112,13 +117,12 @@ func (h *hearing) over() bool {
 	}
 }
 
-// reconcile ends what is not wanted any more and starts what is.
-func (s *Source) reconcile(ctx context.Context, heard map[place]*hearing, joined *sync.WaitGroup) {
+// reconcile ends what is not wanted any more and starts what is, asking routers
+// after a random part of delay.
+func (s *Source) reconcile(ctx context.Context, heard map[place]*hearing, delay time.Duration, joined *sync.WaitGroup) {
 	wanted := make(map[place]netwatch.Link)
-	if links := s.wanted.Load(); links != nil {
-		for _, l := range *links {
-			wanted[place{l.Index, l.MTU, l.Name}] = l
-		}
+	for _, l := range *s.wanted.Load() {
+		wanted[place{l.Index, l.MTU, l.Name}] = l
 	}
 	for at, h := range heard {
 		if _, still := wanted[at]; !still || h.over() {
@@ -129,14 +133,14 @@ func (s *Source) reconcile(ctx context.Context, heard map[place]*hearing, joined
 	}
 	for at, link := range wanted {
 		if heard[at] == nil {
-			heard[at] = s.start(ctx, link, joined)
+			heard[at] = s.start(ctx, link, delay, joined)
 		}
 	}
 }
 
 // start listens on a link. When that fails, or ends by itself, it is over after a
 // while, and reconcile starts anew.
-func (s *Source) start(ctx context.Context, link netwatch.Link, joined *sync.WaitGroup) *hearing {
+func (s *Source) start(ctx context.Context, link netwatch.Link, delay time.Duration, joined *sync.WaitGroup) *hearing {
 	ctx, stop := context.WithCancel(ctx)
 	h := &hearing{stop: stop, done: make(chan struct{})}
 	endpoint, err := s.listen(link)
@@ -144,7 +148,7 @@ func (s *Source) start(ctx context.Context, link netwatch.Link, joined *sync.Wai
 		defer s.poke()
 		defer close(h.done)
 		if err == nil {
-			err = newListener(link, endpoint, s).run(ctx)
+			err = newListener(link, endpoint, s).run(ctx, delay)
 		}
 		if ctx.Err() != nil {
 			return

@@ -142,7 +142,15 @@ func TestRoutersAreAskedThreeTimes(t *testing.T) {
 		f, start := run(t), time.Now()
 		f.Watch(link)
 		pass(time.Minute)
-		asked := f.links()[0].times()
+		if first := f.links()[0].times(); len(first) != solicitations || first[0] != start {
+			t.Fatalf("a link that was there at the beginning is asked at %v, began at %v", first, start)
+		}
+		f.Watch()
+		synctest.Wait()
+		start = time.Now()
+		f.Watch(link)
+		pass(time.Minute)
+		asked := f.links()[1].times()
 		if len(asked) != solicitations {
 			t.Fatalf("asked %d times, want %d", len(asked), solicitations)
 		}
