@@ -46,6 +46,7 @@ type rawPvD struct {
 	Trusted   *bool      `yaml:"trusted"`
 	Metered   bool       `yaml:"metered"`
 	Weight    *int       `yaml:"weight"`
+	Public    bool       `yaml:"prefer_public"`
 	Bandwidth any        `yaml:"bandwidth"`
 	Cap       any        `yaml:"cap"`
 	Check     *rawCheck  `yaml:"check"`

@@ -166,7 +166,7 @@ func (r *reader) pvd(at string, in rawPvD) pvd.Declaration {
 		Addresses: r.addrs(at+".addresses", "addresses", in.Addresses),
 		NextHops:  r.addrs(at+".next_hops", "next_hops", in.NextHops),
 		Prefixes:  r.prefixes(at+".prefixes", "prefixes", in.Prefixes),
-		Internet:  in.Internet, Trusted: in.Trusted, Metered: in.Metered, Weight: 1, Check: r.check(at+".check", in.Check),
+		Internet:  in.Internet, Trusted: in.Trusted, Metered: in.Metered, PreferPublic: in.Public, Weight: 1, Check: r.check(at+".check", in.Check),
 	}
 	if in.Weight != nil {
 		if d.Weight = *in.Weight; d.Weight < 1 || d.Weight > 1000 {

@@ -1,36 +1,45 @@
 package nat
 
 import (
-	"math/bits"
 	"net/netip"
 
 	"mifvif/pvd"
 )
 
 // SelectSource returns the source address for dst inside d: the source half of
-// RFC 6724, with d's addresses as the candidates. A deprecated address is taken
-// only where it is the destination itself. It does not allocate.
+// RFC 6724, with d's addresses as the candidates and d's own policy table. A
+// deprecated address is taken only where it is the destination itself or stays on
+// the link. It does not allocate.
 func SelectSource(d *pvd.Domain, dst netip.Addr) (netip.Addr, bool) {
-	best := -1
-	for i := range d.Addresses {
-		a := &d.Addresses[i]
-		if a.Prefix.Addr().Is4() != dst.Is4() || a.Deprecated && a.Prefix.Addr() != dst {
-			continue
-		}
-		if best < 0 || better(a, &d.Addresses[best], dst) {
-			best = i
-		}
-	}
-	if best < 0 {
+	best := choose(d, dst, false)
+	if best == nil {
 		return netip.Addr{}, false
 	}
-	return d.Addresses[best].Prefix.Addr(), true
+	return best.Prefix.Addr(), true
+}
+
+// choose returns the best of d's addresses as the source for dst, nil if there is
+// none. Where deprecated ones are candidates like others, rule 3 avoids them.
+func choose(d *pvd.Domain, dst netip.Addr, deprecated bool) *pvd.Address {
+	var best *pvd.Address
+	hop := nextHop(d, dst)
+	for i := range d.Addresses {
+		a := &d.Addresses[i]
+		addr := a.Prefix.Addr()
+		if addr.Is4() != dst.Is4() || a.Deprecated && !deprecated && addr != dst && scope(addr) != scopeLink {
+			continue
+		}
+		if best == nil || better(d, a, best, dst, hop) {
+			best = a
+		}
+	}
+	return best
 }
 
 // better reports whether RFC 6724 section 5 prefers a over b as the source for
-// dst. Rules 4 (home addresses) and 5 (outgoing interface) have nothing to
-// decide inside one domain.
-func better(a, b *pvd.Address, dst netip.Addr) bool {
+// dst by a next hop. Rule 5 (outgoing interface) has nothing to decide inside one
+// domain.
+func better(d *pvd.Domain, a, b *pvd.Address, dst, hop netip.Addr) bool {
 	x, y := a.Prefix.Addr(), b.Prefix.Addr()
 	if x == dst || y == dst { // rule 1: same address
 		return x == dst && y != dst
@@ -44,13 +53,61 @@ func better(a, b *pvd.Address, dst netip.Addr) bool {
 	if a.Deprecated != b.Deprecated { // rule 3
 		return b.Deprecated
 	}
-	if lx, ly, ld := label(x), label(y), label(dst); (lx == ld) != (ly == ld) { // rule 6
+	if a.Home != b.Home { // rule 4
+		return a.Home
+	}
+	if ax, ay := advertised(d, x, hop), advertised(d, y, hop); ax != ay { // rule 5.5
+		return ax
+	}
+	if lx, ly, ld := policy(d, x).Label, policy(d, y).Label, policy(d, dst).Label; (lx == ld) != (ly == ld) { // rule 6
 		return lx == ld
 	}
 	if a.Temporary != b.Temporary { // rule 7
-		return a.Temporary
+		return a.Temporary != d.PreferPublic
 	}
 	return common(a.Prefix, dst) > common(b.Prefix, dst) // rule 8
+}
+
+// nextHop returns the router that packets to dst leave by inside d: that of the
+// longest route, else the first default router; zero on the link.
+func nextHop(d *pvd.Domain, dst netip.Addr) netip.Addr {
+	if len(d.Adverts) == 0 || !dst.Is6() {
+		return netip.Addr{} // nobody has advertised anything: the answer does not matter
+	}
+	longest, hop := -1, netip.Addr{}
+	for i := range d.Routes {
+		if r := &d.Routes[i]; r.Dst.Contains(dst) && r.Dst.Bits() > longest {
+			longest, hop = r.Dst.Bits(), r.Via
+		}
+	}
+	for i := range d.Adverts {
+		if ad := &d.Adverts[i]; ad.OnLink && ad.Prefix.Contains(dst) && ad.Prefix.Bits() > longest {
+			return netip.Addr{}
+		}
+	}
+	if longest >= 0 {
+		return hop
+	}
+	for i := range d.NextHops {
+		if d.NextHops[i].Is6 {
+			return d.NextHops[i].Addr
+		}
+	}
+	return netip.Addr{}
+}
+
+// advertised reports whether a router carries packets from an address: it has
+// advertised a prefix of it (RFC 8028 2.1).
+func advertised(d *pvd.Domain, a, router netip.Addr) bool {
+	if !router.IsValid() {
+		return false
+	}
+	for i := range d.Adverts {
+		if ad := &d.Adverts[i]; ad.Router == router && ad.Prefix.Contains(a) {
+			return true
+		}
+	}
+	return false
 }
 
 // Scopes of RFC 6724 3.1, as comparable numbers.
@@ -75,49 +132,4 @@ func scope(a netip.Addr) int {
 		}
 	}
 	return scopeGlobal
-}
-
-// label returns the label of the longest row of the default policy table (RFC
-// 6724 2.1) that matches; IPv4 addresses are
-// looked up in their mapped form.
-func label(a netip.Addr) int {
-	b := a.As16()
-	switch {
-	case a.Is4(), a.Is4In6():
-		return 4
-	case a.IsLoopback():
-		return 0
-	case b[0] == 0x20 && b[1] == 0x02:
-		return 2
-	case b[0] == 0x20 && b[1] == 0x01 && b[2] == 0 && b[3] == 0:
-		return 5
-	case b[0]&0xfe == 0xfc:
-		return 13
-	case b[0] == 0xfe && b[1]&0xc0 == 0xc0:
-		return 11
-	case b[0] == 0x3f && b[1] == 0xfe:
-		return 12
-	case [12]byte(b[:12]) == [12]byte{}:
-		return 3
-	}
-	return 1
-}
-
-// common returns how many leading bits an address shares with dst, counting no
-// further than its prefix (RFC 6724 2.2).
-func common(p netip.Prefix, dst netip.Addr) int {
-	a, b := p.Addr().As16(), dst.As16()
-	skip := 0
-	if p.Addr().Is4() {
-		skip = 96
-	}
-	n := 0
-	for i := range a {
-		if x := a[i] ^ b[i]; x != 0 {
-			n += bits.LeadingZeros8(x)
-			break
-		}
-		n += 8
-	}
-	return min(n-skip, p.Bits())
 }

@@ -67,6 +67,7 @@ func readAddress(m []byte) (Address, bool) {
 	out.Deprecated = flags&unix.IFA_F_DEPRECATED != 0
 	out.Tentative = flags&unix.IFA_F_TENTATIVE != 0 && flags&unix.IFA_F_OPTIMISTIC == 0 || flags&unix.IFA_F_DADFAILED != 0
 	out.Temporary = flags&unix.IFA_F_TEMPORARY != 0 && header.Family == unix.AF_INET6
+	out.Home = flags&unix.IFA_F_HOMEADDRESS != 0
 	bits := int(header.Prefixlen)
 	switch {
 	case local.IsValid() && other.IsValid() && local != other:

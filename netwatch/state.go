@@ -43,6 +43,7 @@ type Address struct {
 	Deprecated bool         // RFC 4862 5.5.4
 	Tentative  bool         // tentative or DAD failed: not usable
 	Temporary  bool         // RFC 8981
+	Home       bool         // of Mobile IPv6 (RFC 6275)
 	// Lifetimes are upper bounds in steps of an hour, so that a state does not
 	// differ from the last one by the passing of time alone; or Forever.
 	Valid     time.Duration

@@ -23,7 +23,10 @@ type Declaration struct {
 	Trusted   *bool
 	Metered   bool
 	Weight    int // 0: 1
-	Check     Check
+	// PreferPublic: flows leave from public rather than from temporary addresses
+	// (RFC 8981, RFC 6724 5 rule 7).
+	PreferPublic bool
+	Check        Check
 }
 
 // ifname returns the interface the declaration is about.
@@ -59,7 +62,7 @@ func (d *Declaration) lay(on *Domain) {
 	for _, s := range d.Servers {
 		on.Resolvers = append(on.Resolvers, Resolver{Addr: s, Origin: FromConfig})
 	}
-	on.Check = d.Check
+	on.Check, on.PreferPublic = d.Check, d.PreferPublic
 	on.Metered, on.Weight = d.Metered, max(d.Weight, 1)
 	if d.Trusted != nil && *d.Trusted {
 		on.Trust = Trusted

@@ -52,6 +52,7 @@ type Address struct {
 	Prefix     netip.Prefix // address and on-link prefix length
 	Deprecated bool         // keeps old flows, gets no new ones
 	Temporary  bool         // RFC 8981
+	Home       bool         // of Mobile IPv6 (RFC 6275)
 	Valid      time.Duration
 	Preferred  time.Duration
 	Origin     Origin

@@ -47,7 +47,7 @@ func (v *view) fill(d *Domain, p *part, div *division) {
 			continue
 		}
 		d.Addresses = append(d.Addresses, Address{
-			Prefix: a.Prefix, Deprecated: a.Deprecated, Temporary: a.Temporary,
+			Prefix: a.Prefix, Deprecated: a.Deprecated, Temporary: a.Temporary, Home: a.Home,
 			Valid: a.Valid, Preferred: a.Preferred, Origin: FromKernel, Ours: a.Protocol == netwatch.Protocol,
 		})
 	}
