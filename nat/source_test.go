@@ -16,7 +16,7 @@ import (
 // deprecated, tmp or home, a prefix length by itself.
 func having(words string) *pvd.Domain {
 	d := new(pvd.Domain)
-	for _, w := range strings.Fields(words) {
+	for w := range strings.FieldsSeq(words) {
 		at := len(d.Addresses) - 1
 		switch w {
 		case "deprecated":
@@ -129,7 +129,7 @@ func TestDestinationOrder(t *testing.T) {
 			d := having(tt.have)
 			d.Selection = tt.table
 			var list []netip.Addr
-			for _, w := range strings.Fields(tt.list) {
+			for w := range strings.FieldsSeq(tt.list) {
 				list = append(list, netip.MustParseAddr(w))
 			}
 			SortDestinations(d, list)
