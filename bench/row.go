@@ -32,4 +32,6 @@ type sample struct {
 }
 
 // Rows returns all rows in the order of the table.
-func Rows() []Row { return slices.Concat(tcpRows(), udpRows(), smallRows(), lossRows(), memoryRows()) }
+func Rows() []Row {
+	return slices.Concat(tcpRows(), udpRows(), smallRows(), []Row{cachedRow()}, lossRows(), memoryRows())
+}

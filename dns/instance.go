@@ -2,9 +2,11 @@ package dns
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mifvif/pvd"
@@ -28,7 +30,8 @@ type instance struct {
 type instances struct {
 	mu    sync.RWMutex
 	live  map[pvd.Key]*instance
-	known map[pvd.Key]bool // what was published last; of the one that publishes
+	list  atomic.Pointer[[]*instance] // of live, for readers that must not wait
+	known map[pvd.Key]bool            // what was published last; of the one that publishes
 }
 
 func newInstances() *instances { return &instances{live: make(map[pvd.Key]*instance)} }
@@ -60,6 +63,7 @@ func (t *instances) of(d *pvd.Domain) *instance {
 		servers: make(map[netip.AddrPort]*health), flights: make(map[string]*flight),
 	}
 	t.live[d.Key()] = in
+	t.enlist()
 	return in
 }
 
@@ -83,6 +87,7 @@ func (t *instances) keep(set *pvd.Set) {
 			in.domain, in.name = d, d.Name
 		}
 	}
+	t.enlist()
 	known := t.known
 	t.known = make(map[pvd.Key]bool)
 	appeared := false
@@ -97,6 +102,12 @@ func (t *instances) keep(set *pvd.Set) {
 			in.cache.flush(func(e *entry) bool { return e.denial })
 		}
 	}
+}
+
+// enlist renews the list of the living; t.mu is held.
+func (t *instances) enlist() {
+	list := slices.Collect(maps.Values(t.live))
+	t.list.Store(&list)
 }
 
 // quarantined reports whether what was learnt from a domain may not be used any

@@ -50,6 +50,7 @@ type Server struct {
 	conns     *admission
 	instances *instances
 	stats     stats
+	quicks    quicks
 }
 
 // New checks cfg and allocates; it starts nothing.

@@ -24,6 +24,10 @@ func (r *Relay) serveUDP(info *packet.Info, data []byte) {
 	}
 	app := netip.AddrPortFrom(info.Src, info.SrcPort)
 	served := netip.AddrPortFrom(info.Dst, info.DstPort)
+	if answer := r.cfg.Resolver.Cached(r.answer[:0], info.Payload(data), app); answer != nil {
+		r.cfg.NAT.Answer(served, app, answer)
+		return
+	}
 	r.cfg.Resolver.ServeUDP(info.Payload(data), app, func(answer []byte) {
 		r.cfg.NAT.Answer(served, app, answer)
 	})

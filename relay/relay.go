@@ -58,7 +58,9 @@ type Relay struct {
 	flows  flows
 	drops  drops
 
-	fragments *packet.Reassembler // of the reading goroutine
+	// Of the reading goroutine:
+	fragments *packet.Reassembler
+	answer    [1500]byte // where answers from the cache are made
 }
 
 // New checks cfg and allocates; it starts nothing. The gVisor stack is made

@@ -129,9 +129,9 @@ func (d Drawing) source(is6 bool) netip.Addr {
 	return netip.Addr{}
 }
 
-// rules returns who is led to the drawing's tables: what the host itself sends,
+// Rules returns who is led to the drawing's tables: what the host itself sends,
 // and the LANs.
-func (d Drawing) rules() []netwatch.Rule {
+func (d Drawing) Rules() []netwatch.Rule {
 	var rules []netwatch.Rule
 	for _, is6 := range []bool{false, true} {
 		rules = append(rules, netwatch.Rule{Priority: drawRule, Iif: "lo", Table: drawTable, Is6: is6})
@@ -150,7 +150,7 @@ func (d Drawing) rules() []netwatch.Rule {
 func (d Drawing) Apply(st netwatch.State) error {
 	return errors.Join(
 		netwatch.SyncRoutes(st.Routes, d.routes(st), ownTable),
-		netwatch.SyncRules(st.Rules, d.rules(), ownRule),
+		netwatch.SyncRules(st.Rules, d.Rules(), ownRule),
 	)
 }
 

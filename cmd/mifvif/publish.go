@@ -31,6 +31,7 @@ type publisher struct {
 	states   chan netwatch.State // 1: a newer state replaces an unread one
 	servers  chan host.Upstreams // 1: likewise
 	orders   chan order          // unbuffered: reload waits until its own is in force
+	damage   damage
 	verdicts verdicts
 	sources  *sources
 	agenda   *agenda
@@ -50,8 +51,8 @@ func newPublisher(d *daemon, cfg *config.Config) *publisher {
 	builder := pvd.NewBuilder(discovery(cfg))
 	p := &publisher{
 		d: d, builder: builder, sources: newSources(builder, d.log), agenda: newAgenda(),
-		verdicts: newVerdicts(),
-		states:   make(chan netwatch.State, 1), servers: make(chan host.Upstreams, 1), orders: make(chan order),
+		damage: damage{log: d.log}, verdicts: newVerdicts(),
+		states: make(chan netwatch.State, 1), servers: make(chan host.Upstreams, 1), orders: make(chan order),
 	}
 	p.stopped.Add(1)
 	return p
@@ -104,6 +105,7 @@ func (p *publisher) run(ctx context.Context, ready func()) error {
 			return err
 		case s := <-p.states:
 			p.last = s
+			p.damage.look(s)
 			p.publish()
 			if !p.pulled {
 				p.pulled = true
@@ -182,6 +184,7 @@ func (p *publisher) look() {
 		return
 	}
 	p.last = s
+	p.damage.look(s)
 }
 
 // publish puts the present state in force: the way out first, then who may
@@ -215,9 +218,12 @@ func (p *publisher) publish() {
 // says so.
 func (p *publisher) draw(set *pvd.Set, cfg *config.Config) error {
 	if !cfg.Interface.DefaultRoute {
+		p.damage.inForce(nil)
 		return tun.DrawNothing(p.last)
 	}
-	return p.drawing(set, cfg).Apply(p.last)
+	d := p.drawing(set, cfg)
+	p.damage.inForce(d.Rules())
+	return d.Apply(p.last)
 }
 
 // note keeps what could not be put in force for status, and says it once. While

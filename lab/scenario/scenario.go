@@ -29,7 +29,17 @@ type Scenario struct {
 func All() []Scenario {
 	var all []Scenario
 	for _, part := range [][]Scenario{
-		hostRows(), modelRows(), dnsRows(), captiveRows(), validationRows(), sessionRows(), sharedRows(), routingRows(), safetyRows(), checks(),
+		hostRows(),
+		modelRows(),
+		dnsRows(),
+		captiveRows(),
+		validationRows(),
+		sessionRows(),
+		sharedRows(),
+		routingRows(),
+		managerRows(),
+		safetyRows(),
+		checks(),
 	} {
 		all = append(all, part...)
 	}
