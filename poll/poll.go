@@ -62,22 +62,44 @@ func New() (*Poller, error) {
 
 // Add watches fd for h until Remove or the end of fd. What is there already is
 // new, too.
-func (p *Poller) Add(fd int, h Handler) (Token, error) {
+func (p *Poller) Add(fd int, h Handler) (Token, error) { return p.add(fd, h, always) }
+
+// AddOnce is Add for one call of h. Again asks for the next.
+func (p *Poller) AddOnce(fd int, h Handler) (Token, error) { return p.add(fd, h, once) }
+
+// Again has the Handler that fd was given to AddOnce with called once more.
+func (p *Poller) Again(fd int, t Token) error { return p.control(unix.EPOLL_CTL_MOD, fd, t, once) }
+
+// What epoll is asked for: edges, so that what a Handler leaves is not told
+// again, for ever or once.
+const (
+	always = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
+	once   = always | unix.EPOLLONESHOT
+)
+
+func (p *Poller) add(fd int, h Handler, events uint32) (Token, error) {
 	p.mu.Lock()
 	p.next++
 	t := p.next
 	p.handlers[t] = h
 	p.mu.Unlock()
-	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(t), Pad: int32(t >> 32)}
+	if err := p.control(unix.EPOLL_CTL_ADD, fd, t, events); err != nil {
+		p.Remove(t)
+		return 0, err
+	}
+	return t, nil
+}
+
+func (p *Poller) control(op, fd int, t Token, events uint32) error {
+	event := unix.EpollEvent{Events: events, Fd: int32(t), Pad: int32(t >> 32)}
 	var err error
-	if cerr := p.raw.Control(func(epoll uintptr) { err = unix.EpollCtl(int(epoll), unix.EPOLL_CTL_ADD, fd, &event) }); cerr != nil {
+	if cerr := p.raw.Control(func(epoll uintptr) { err = unix.EpollCtl(int(epoll), op, fd, &event) }); cerr != nil {
 		err = cerr
 	}
 	if err != nil {
-		p.Remove(t)
-		return 0, fmt.Errorf("watch a socket: %w", err)
+		return fmt.Errorf("watch a socket: %w", err)
 	}
-	return t, nil
+	return nil
 }
 
 // Remove forgets a socket; the kernel does when its descriptor is closed. A

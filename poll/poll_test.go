@@ -109,6 +109,28 @@ func TestARemovedSocketIsForgotten(t *testing.T) {
 	}
 }
 
+func TestOnceIsOnceUntilItIsAskedForAgain(t *testing.T) {
+	p := running(t)
+	near, far := pair(t)
+	defer unix.Close(far)
+	r := &reader{fd: near}
+	_, _ = unix.Write(far, []byte("x"))
+	token, err := p.AddOnce(near, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the first byte", func() bool { return r.bytes.Load() == 1 })
+	_, _ = unix.Write(far, []byte("y"))
+	time.Sleep(20 * time.Millisecond)
+	if n := r.bytes.Load(); n != 1 {
+		t.Errorf("%d bytes were read before it was asked for the second", n)
+	}
+	if err := p.Again(near, token); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the second byte", func() bool { return r.bytes.Load() == 2 })
+}
+
 func TestAClosedDescriptorIsRefused(t *testing.T) {
 	p := running(t)
 	if _, err := p.Add(-1, &reader{}); err == nil || p.Watched() != 0 {

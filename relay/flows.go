@@ -42,6 +42,7 @@ type entry struct {
 	mu   sync.Mutex
 	rec  Record
 	conn *stack.Conn
+	up   stack.Uplink
 }
 
 func (t *flows) init(limit int) { t.max, t.live = limit, make(map[uint64]*entry) }
@@ -69,13 +70,10 @@ func (t *flows) release(e *entry) {
 func (e *entry) start(f flow.Flow, c scheduler.Candidate, d *scheduler.Decision, up stack.Uplink, conn *stack.Conn) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.conn = conn
+	e.conn, e.up = conn, up
 	e.rec = Record{
 		ID: e.id, Flow: f, Domain: c.Domain, Rule: d.Rule, Actor: d.Actor, Reason: d.Reason,
 		Started: time.Now(), State: "established",
-	}
-	if a, ok := up.LocalAddr().(*net.TCPAddr); ok {
-		e.rec.Source = a.AddrPort()
 	}
 }
 
@@ -88,6 +86,9 @@ func (e *entry) record() (Record, bool) {
 	}
 	rec := e.rec
 	rec.TxBytes, rec.RxBytes = e.conn.Counters()
+	if a, ok := e.up.LocalAddr().(*net.TCPAddr); ok { // asked late: few flows are looked at
+		rec.Source = a.AddrPort()
+	}
 	return rec, true
 }
 

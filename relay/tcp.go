@@ -89,7 +89,7 @@ func (r *Relay) connect(req *stack.Request, f flow.Flow, d *scheduler.Decision) 
 		if last == nil || !silent(err) {
 			last = err
 		}
-		if errors.Is(err, unix.ECONNREFUSED) || gaveUp(req) {
+		if errors.Is(err, unix.ECONNREFUSED) || req.Over() {
 			break
 		}
 	}
@@ -99,10 +99,8 @@ func (r *Relay) connect(req *stack.Request, f flow.Flow, d *scheduler.Decision) 
 // dial opens the uplink's side inside one candidate. It ends early when the app
 // gives up or the domain dies.
 func (r *Relay) dial(req *stack.Request, on standing, f flow.Flow, timeout time.Duration) (stack.Uplink, error) {
-	ctx, cancel := context.WithTimeout(on.ctx, timeout)
+	ctx, cancel := req.Under(on.ctx, timeout)
 	defer cancel()
-	stop := context.AfterFunc(req.Context(), cancel)
-	defer stop()
 	return r.cfg.Dialer.DialTCP(ctx, on.Domain, on.Source, f.Dst, f.DSCP<<2)
 }
 
@@ -114,8 +112,6 @@ func (r *Relay) domainContext(c scheduler.Candidate, of scheduler.OnFailure) con
 	}
 	return r.ground.under(foothold{c.Domain.Key(), c.Source})
 }
-
-func gaveUp(req *stack.Request) bool { return req.Context().Err() != nil }
 
 // silent reports whether a dial ended without any answer.
 func silent(err error) bool {

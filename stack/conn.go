@@ -3,21 +3,12 @@ package stack
 import (
 	"net"
 	"sync/atomic"
-	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/waiter"
 
 	"mifvif/flow"
-)
-
-// Keepalive of both legs (RFC 1122 4.2.3.6, RFC 5382 REQ-5): probes after two
-// hours of silence find the dead, the living may be silent for ever.
-const (
-	keepaliveIdle     = 2 * time.Hour
-	keepaliveInterval = 75 * time.Second
-	keepaliveCount    = 9
 )
 
 // Conn is an app's established connection. Join carries it; Counters and Reset
@@ -34,17 +25,8 @@ type Conn struct {
 
 // setUp sets the endpoint's options.
 func (c *Conn) setUp(tos uint8) {
-	ep := c.ep
-	idle := tcpip.KeepaliveIdleOption(keepaliveIdle)
-	interval := tcpip.KeepaliveIntervalOption(keepaliveInterval)
-	// These cannot fail on a TCP endpoint; without them the connection only
-	// outlives its app for longer.
-	_ = ep.SetSockOpt(&idle)
-	_ = ep.SetSockOpt(&interval)
-	_ = ep.SetSockOptInt(tcpip.KeepaliveCountOption, keepaliveCount)
-	_ = ep.SetSockOptInt(tosOption(c.flow), int(tos&^3))
-	ep.SocketOptions().SetKeepAlive(true)
-	ep.SocketOptions().SetDelayOption(false)
+	_ = c.ep.SetSockOptInt(tosOption(c.flow), int(tos&^3)) // does not fail on a TCP endpoint
+	c.ep.SocketOptions().SetDelayOption(false)
 }
 
 // tosOption returns the option that sets the code point of our segments.

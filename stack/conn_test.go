@@ -60,8 +60,14 @@ func makeDialer(t *testing.T, host string) func(port uint16) (*net.TCPConn, erro
 }
 
 func TestConnectionsCarryBytesBothWaysAndHalfClose(t *testing.T) {
+	t.Run("waiting", func(t *testing.T) { carryBothWays(t, func(*stack.Stack) {}) })
+	t.Run("resting", func(t *testing.T) { carryBothWays(t, (*stack.Stack).Inattentive) })
+}
+
+func carryBothWays(t *testing.T, set func(*stack.Stack)) {
+	t.Helper()
 	inNamespace(t, func() {
-		newWorld(t, toLoopback(makeDialer(t, "127.0.0.1")))
+		set(newWorld(t, toLoopback(makeDialer(t, "127.0.0.1"))).stack)
 		srv := server(t, func(c *net.TCPConn) { // answers only after the client's FIN
 			defer c.Close()
 			h := sha256.New()

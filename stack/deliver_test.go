@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 
@@ -81,7 +82,12 @@ func TestPendingIsBoundedPerSource(t *testing.T) {
 
 func TestRSTOfTheAppEndsTheAttempt(t *testing.T) {
 	gone := make(chan struct{})
-	s, _ := newStack(t, func(r *Request) { <-r.Context().Done(); close(gone) })
+	s, _ := newStack(t, func(r *Request) {
+		ctx, cancel := r.Under(context.Background(), time.Minute)
+		defer cancel()
+		<-ctx.Done()
+		close(gone)
+	})
 	s.Deliver(tun.Header{}, segment4("198.18.0.1", "203.0.113.80", 1000, header.TCPFlagSyn))
 	s.Deliver(tun.Header{}, segment4("198.18.0.1", "203.0.113.80", 1000, header.TCPFlagRst))
 	<-gone

@@ -1,9 +1,12 @@
 package stack
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -15,29 +18,28 @@ import (
 // 1500, so that gVisor sends super-packets without a runt behind each.
 const readChunk = 45 * 1448
 
-// Ready implements poll.Handler: the uplink has something.
-func (j *joint) Ready() bool {
-	if j.down.wake() {
-		j.stack.workers.run(j.download)
-	}
-	return false
-}
-
-// download copies from the uplink to the app until the uplink has nothing more
-// for now: read(2) fills the segments that gVisor sends.
+// download copies from the uplink to the app until the uplink has had nothing
+// for a while: read(2) fills the segments that gVisor sends.
 func (j *joint) download() {
-	r := socketReader{joint: j}
+	r := socketReader{joint: j, waits: j.stack.attentive.Add(1) <= attentive}
+	defer j.stack.attentive.Add(-1)
+	if r.waits {
+		r.attend()
+	}
+	ready := r.ready
 	for {
-		r.state = blocked
-		if err := j.raw.Control(r.fill); err != nil && r.state == blocked {
-			r.state, r.err = broken, fmt.Errorf("uplink closed: %w", err)
-		}
-		switch r.state {
-		case blocked:
-			if j.down.rest() {
+		state := r.take(ready)
+		if state == blocked {
+			rests, err := j.rest()
+			if rests {
 				return
 			}
-			continue
+			if err == nil {
+				continue
+			}
+			state, r.err = broken, err
+		}
+		switch state {
 		case waiting:
 			j.awaitWritable()
 			continue
@@ -71,8 +73,43 @@ type socketReader struct {
 	*joint
 	fd    int
 	left  int
+	waits bool // where the uplink has nothing for now
+	moved bool // something since attend
 	state copyState
 	err   error
+}
+
+// attend has the reader wait until the uplink has been silent for attention.
+func (r *socketReader) attend() {
+	r.moved = false
+	_ = r.uplink.SetReadDeadline(time.Now().Add(attention)) // fails on a closed socket only
+}
+
+// take moves what the uplink has until the app's side blocks, or the uplink has
+// been silent for long enough.
+func (r *socketReader) take(ready func(fd uintptr) bool) copyState {
+	for {
+		r.state = blocked
+		err := r.raw.Read(ready)
+		switch {
+		case err == nil || r.state != blocked:
+			return r.state
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			r.err = fmt.Errorf("uplink closed: %w", err)
+			return broken
+		case !r.moved:
+			_ = r.uplink.SetReadDeadline(time.Time{})
+			r.waits = false
+			return blocked
+		}
+		r.attend()
+	}
+}
+
+// ready is one go; false means "wait for more".
+func (r *socketReader) ready(fd uintptr) bool {
+	r.fill(fd)
+	return r.state != blocked || !r.waits
 }
 
 // fill moves what the uplink has until one side blocks.
@@ -94,6 +131,7 @@ func (r *socketReader) fill(fd uintptr) {
 		written, werr := r.ep.Write(r, tcpip.WriteOptions{})
 		if written > 0 {
 			r.rx.Add(uint64(written))
+			r.moved = true
 			r.touch()
 		}
 		switch {

@@ -32,21 +32,23 @@ type Uplink interface {
 	syscall.Conn
 	CloseWrite() error // FIN
 	SetLinger(seconds int) error
+	SetReadDeadline(t time.Time) error // a raw read then ends with os.ErrDeadlineExceeded
 	SetKeepAliveConfig(k net.KeepAliveConfig) error
 	LocalAddr() net.Addr
 	Close() error
 }
 
 // joint is one Conn joined with its uplink: two copies and one place that says
-// how it ended. A copy has a goroutine only while there is something to carry:
-// the app's side wakes it by NotifyEvent, the uplink by Ready.
+// how it ended. An upload has a goroutine only while there is something to carry
+// (NotifyEvent wakes it), a download until it has had nothing for a while (Ready
+// does).
 type joint struct {
 	*Conn
 	uplink   Uplink
 	raw      syscall.RawConn
 	done     func(error)
-	unwatch  func() bool // of the context
-	watched  poll.Token
+	unwatch  func() bool  // of the context
+	watched  poll.Token   // while the download rests, the zero Token before it has
 	readable waiter.Entry // tells when the app has something
 	up, down task
 
@@ -72,28 +74,15 @@ func (c *Conn) Join(ctx context.Context, up Uplink, done func(error)) {
 	}
 	j := &joint{Conn: c, uplink: up, raw: raw, done: done, holders: 3}
 	c.stack.running.Add(1)
-	j.keepalive()
 	j.touch()
 	j.unwatch = context.AfterFunc(ctx, func() { j.reset(context.Cause(ctx)) })
 	j.readable.Init(j, readable)
 	j.wq.EventRegister(&j.readable)
-	if err := j.watch(); err != nil {
-		j.reset(err)
-		j.Ready()
-	}
+	j.Ready()
 	if j.ep.Readiness(readable) != 0 { // bytes have come before
 		j.NotifyEvent(0)
 	}
 	j.leave()
-}
-
-// watch has the uplink wake the download.
-func (j *joint) watch() error {
-	var err error
-	if cerr := j.raw.Control(func(fd uintptr) { j.watched, err = j.stack.poller.Add(int(fd), j) }); cerr != nil {
-		err = cerr
-	}
-	return err //nolint:wrapcheck // says what and where
 }
 
 // leave notes that a direction is over; the last one to leave clears up.
@@ -114,13 +103,6 @@ func (j *joint) leave() {
 	_ = j.uplink.Close()
 	j.done(err)
 	j.stack.running.Done()
-}
-
-// keepalive finds a dead peer on the uplink's side.
-func (j *joint) keepalive() {
-	_ = j.uplink.SetKeepAliveConfig(net.KeepAliveConfig{
-		Enable: true, Idle: keepaliveIdle, Interval: keepaliveInterval, Count: keepaliveCount,
-	}) // without it a dead peer is noticed later
 }
 
 // touch notes that a byte has passed.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -15,23 +16,31 @@ import (
 type pending struct {
 	limit, share int
 	mu           sync.Mutex
-	open         map[stack.TransportEndpointID]attempt
+	open         map[stack.TransportEndpointID]*attempt
 	perSource    map[netip.Addr]int
 	closed       bool
 }
 
-// attempt is one SYN under way: its context ends when the app gives up.
+// attempt is one SYN under way.
 type attempt struct {
-	ctx    context.Context
-	cancel context.CancelFunc
 	source netip.Addr
 	tos    uint8
-	quote  []byte // headers of the SYN, for an ICMP error about it
+	quote  []byte             // headers of the SYN, for an ICMP error about it
+	over   bool               // the app has gone, or the stack stops; under pending.mu
+	cancel context.CancelFunc // of what is done about it, nil for nothing; under pending.mu
+}
+
+// end cancels what is done about the SYN.
+func (a *attempt) end() {
+	a.over = true
+	if a.cancel != nil {
+		a.cancel()
+	}
 }
 
 func (p *pending) init(limit, share int) {
 	p.limit, p.share = limit, max(share, 1)
-	p.open = make(map[stack.TransportEndpointID]attempt)
+	p.open = make(map[stack.TransportEndpointID]*attempt)
 	p.perSource = make(map[netip.Addr]int)
 }
 
@@ -55,16 +64,25 @@ func (p *pending) begin(id stack.TransportEndpointID, pkt *stack.PacketBuffer) a
 	if p.closed || len(p.open) >= p.limit || p.perSource[source] >= p.share {
 		return full
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	tos, _ := pkt.Network().TOS()
-	quote := slices.Concat(pkt.NetworkHeader().Slice(), pkt.TransportHeader().Slice())
-	p.open[id] = attempt{ctx, cancel, source, tos, quote}
+	network := pkt.NetworkHeader().Slice()
+	p.open[id] = &attempt{source: source, tos: tos(network), quote: slices.Concat(network, pkt.TransportHeader().Slice())}
 	p.perSource[source]++
 	return admitted
 }
 
+// tos returns the traffic class octet of a network header.
+func tos(network []byte) uint8 {
+	var tos uint8
+	if header.IPVersion(network) == header.IPv6Version {
+		tos, _ = header.IPv6(network).TOS()
+	} else {
+		tos, _ = header.IPv4(network).TOS()
+	}
+	return tos
+}
+
 // attempt returns the SYN under way behind id.
-func (p *pending) attempt(id stack.TransportEndpointID) attempt {
+func (p *pending) attempt(id stack.TransportEndpointID) *attempt {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.open[id]
@@ -78,11 +96,29 @@ func (p *pending) end(id stack.TransportEndpointID) {
 	if !ok {
 		return
 	}
-	a.cancel()
+	a.end()
 	delete(p.open, id)
 	if p.perSource[a.source]--; p.perSource[a.source] == 0 {
 		delete(p.perSource, a.source)
 	}
+}
+
+// under returns a context under parent that ends with the attempt, too.
+func (p *pending) under(a *attempt, parent context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(parent, timeout)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if a.cancel = cancel; a.over {
+		cancel()
+	}
+	return ctx, cancel
+}
+
+// over reports whether the app has gone or the stack stops.
+func (p *pending) over(a *attempt) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return a.over
 }
 
 // giveUp tells whoever answers id that the app has gone.
@@ -90,7 +126,7 @@ func (p *pending) giveUp(id stack.TransportEndpointID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if a, ok := p.open[id]; ok {
-		a.cancel()
+		a.end()
 	}
 }
 
@@ -100,7 +136,7 @@ func (p *pending) close() {
 	defer p.mu.Unlock()
 	p.closed = true
 	for _, a := range p.open {
-		a.cancel()
+		a.end()
 	}
 }
 

@@ -1,10 +1,6 @@
 package stack
 
 import (
-	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/stack"
-
-	"mifvif/flow"
 	"mifvif/packet"
 	"mifvif/tun"
 )
@@ -47,12 +43,4 @@ func (why Refusal) code() (packet.Unreachable, bool) {
 		return packet.AdminProhibited, true
 	}
 	return 0, false
-}
-
-// id restates a flow as gVisor's key of it.
-func (s *Stack) id(f flow.Flow) stack.TransportEndpointID {
-	return stack.TransportEndpointID{
-		LocalPort: f.Dst.Port(), LocalAddress: tcpip.AddrFromSlice(f.Dst.Addr().AsSlice()),
-		RemotePort: f.Src.Port(), RemoteAddress: tcpip.AddrFromSlice(f.Src.Addr().AsSlice()),
-	}
 }

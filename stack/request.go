@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"time"
 
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
 	"mifvif/flow"
@@ -17,7 +19,8 @@ type Request struct {
 	stack   *Stack
 	forward *tcp.ForwarderRequest
 	flow    flow.Flow
-	attempt attempt
+	id      stack.TransportEndpointID
+	attempt *attempt
 	settled bool
 }
 
@@ -31,7 +34,7 @@ func (s *Stack) answer(fr *tcp.ForwarderRequest) {
 	id := fr.ID()
 	a := s.pending.attempt(id)
 	r := &Request{
-		stack: s, forward: fr, attempt: a,
+		stack: s, forward: fr, id: id, attempt: a,
 		flow: flow.Flow{
 			Proto: flow.TCP,
 			Src:   netip.AddrPortFrom(a.source, id.RemotePort),
@@ -46,8 +49,16 @@ func (s *Stack) answer(fr *tcp.ForwarderRequest) {
 // Flow returns the five-tuple and DSCP of the SYN.
 func (r *Request) Flow() flow.Flow { return r.flow }
 
-// Context ends when the app gives up, the request is settled or the stack stops.
-func (r *Request) Context() context.Context { return r.attempt.ctx }
+// Under returns a context for one attempt to reach the destination: it ends with
+// parent, after timeout, or when the app gives up, the request is settled or the
+// stack stops. One attempt at a time; the caller calls cancel after each.
+func (r *Request) Under(parent context.Context, timeout time.Duration) (ctx context.Context, cancel context.CancelFunc) {
+	return r.stack.pending.under(r.attempt, parent, timeout)
+}
+
+// Over reports whether the app has given up, the request is settled or the stack
+// stops.
+func (r *Request) Over() bool { return r.stack.pending.over(r.attempt) }
 
 // Accept completes the app's handshake: the SYN is answered now and not before.
 // It returns when the app has acknowledged, or with an error when the app is
@@ -68,5 +79,5 @@ func (r *Request) Accept() (*Conn, error) {
 func (r *Request) settle(reset bool) {
 	r.settled = true
 	r.forward.Complete(reset)
-	r.stack.pending.end(r.stack.id(r.flow))
+	r.stack.pending.end(r.id)
 }

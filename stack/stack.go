@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -43,16 +44,17 @@ type Config struct {
 // Stack ends TCP for the apps. Deliver belongs to one goroutine; every other
 // method is safe for concurrent use.
 type Stack struct {
-	net     *stack.Stack
-	link    *link
-	forward *tcp.Forwarder
-	pending pending
-	handler func(*Request)
-	log     *slog.Logger
-	drops   drops
-	poller  *poll.Poller // of uplinks with something to read
-	workers workers
-	running sync.WaitGroup // handlers at work, and joined connections
+	net       *stack.Stack
+	link      *link
+	forward   *tcp.Forwarder
+	pending   pending
+	handler   func(*Request)
+	log       *slog.Logger
+	drops     drops
+	poller    *poll.Poller // of uplinks with something to read
+	workers   workers
+	attentive atomic.Int32   // downloads with a goroutine
+	running   sync.WaitGroup // handlers at work, and joined connections
 }
 
 // New makes a stack that writes to out and hands every new connection to

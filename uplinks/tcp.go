@@ -9,6 +9,7 @@ import (
 	"os"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -105,7 +106,7 @@ func (c *TCP) await(ctx context.Context) error {
 
 // established reports whether a handshake is over, and how it failed.
 func established(fd int) (over bool, failure error) {
-	if _, err := unix.Getpeername(fd); err == nil {
+	if hasPeer(fd) {
 		return true, nil
 	}
 	errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
@@ -115,8 +116,16 @@ func established(fd int) (over bool, failure error) {
 	case errno != 0:
 		return true, unix.Errno(errno)
 	}
-	_, err = unix.Getpeername(fd) // it may have ended well in between
-	return err == nil, nil
+	return hasPeer(fd), nil // it may have ended well in between
+}
+
+// hasPeer reports whether a socket is connected. Unlike package unix's it asks
+// the kernel nothing else.
+func hasPeer(fd int) bool {
+	var peer unix.RawSockaddrAny
+	size := uint32(unix.SizeofSockaddrAny)
+	_, _, errno := unix.RawSyscall(unix.SYS_GETPEERNAME, uintptr(fd), uintptr(unsafe.Pointer(&peer)), uintptr(unsafe.Pointer(&size)))
+	return errno == 0
 }
 
 // sockaddr restates an address for a socket of d: link-local addresses are on

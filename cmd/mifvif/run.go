@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
@@ -60,6 +59,7 @@ func readConfig(path string) (*config.Config, error) {
 // run is the daemon from its first check to its last undo.
 func run(cmd *cobra.Command, g *globals, path, state string, log *slog.Logger) error {
 	leaveRoom()
+	goFirst()
 	cfg, err := readConfig(path)
 	if err != nil {
 		return err
@@ -96,16 +96,6 @@ func run(cmd *cobra.Command, g *globals, path, state string, log *slog.Logger) e
 		notify(log, sd.SdNotifyReady)
 	}
 	return d.run(ctx, ready, server.Run, func(ctx context.Context) error { return d.heed(ctx, signals, stop) })
-}
-
-// leaveRoom has Go run on half the processors. What mifvif writes is delivered
-// inside the write, up to the other side's socket, and the apps need processors
-// of their own; with two for mifvif on a machine of two, most of what is won is
-// lost in waking one another (bench/README.md). GOMAXPROCS overrides it.
-func leaveRoom() {
-	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(max(1, runtime.GOMAXPROCS(0)/2))
-	}
 }
 
 // notify tells a service manager, if there is one.
