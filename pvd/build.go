@@ -87,7 +87,7 @@ func (b *Builder) Build(st netwatch.State, in Inputs) *Set {
 	for _, d := range w.domains {
 		d.claims(w.domains)
 		if w.parts[d].hinted() {
-			addResolvers(d, w.domains, in.Hints)
+			addResolvers(d, w.domains, w.kernel, in.Hints)
 		}
 	}
 	settled := w.domains[:0]

@@ -2,7 +2,10 @@ package pvd
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
+
+	"mifvif/netwatch"
 )
 
 const dnsPort = 53
@@ -10,14 +13,14 @@ const dnsPort = 53
 // addResolvers gives d the resolvers that its own sources did not name: those
 // the host's resolver knows for its link, else those of the host's resolv.conf
 // that can be d's.
-func addResolvers(d *Domain, all []*Domain, hints Hints) {
+func addResolvers(d *Domain, all []*Domain, kernel *view, hints Hints) {
 	if len(d.Resolvers) > 0 || d.State == Offline {
 		return
 	}
 	servers := hints.PerLink[d.Ifindex]
 	if len(servers) == 0 {
 		for _, s := range hints.Servers {
-			if d.mayAsk(s, all) {
+			if d.mayAsk(s, all) && !kernel.elsewhere(s, all) {
 				servers = append(servers, s)
 			}
 		}
@@ -50,6 +53,20 @@ func (d *Domain) mayAsk(server netip.Addr, all []*Domain) bool {
 		}
 	}
 	return d.Internet && d.HasDefault(server.Is6()) && (!Private(server) || d.Inside(server.Is6()))
+}
+
+// elsewhere reports whether a lies behind an interface that makes no domain, by
+// more than a default route: on a LAN's, a container network's or an ignored
+// one's. Nobody has it on an uplink.
+func (v *view) elsewhere(a netip.Addr, all []*Domain) bool {
+	for ifindex, routes := range v.routes {
+		domain := slices.ContainsFunc(all, func(d *Domain) bool { return d.Ifindex == ifindex && d.State != Offline })
+		behind := func(r netwatch.Route) bool { return r.Dst.Bits() > 1 && r.Dst.Contains(a) }
+		if !domain && slices.ContainsFunc(routes, behind) {
+			return true
+		}
+	}
+	return false
 }
 
 // reaches reports whether a is on d's link or behind one of its routes or

@@ -10,7 +10,9 @@ func TestResolversGoToTheDomainsTheyCanBeMeantFor(t *testing.T) {
 		return new(kernel).
 			link(2, "pub").addr(2, "203.0.113.2/24").route(2, "default", "203.0.113.1").route(2, "198.51.100.0/24", "203.0.113.9").
 			link(3, "home").addr(3, "192.168.1.2/24").addr(3, "2001:db8::2/64").route(3, "default", "192.168.1.1").route(3, "default6", "fe80::1").
-			link(4, "wg0", "p2p").addr(4, "10.8.0.2/24").route(4, "10.20.0.0/16", "")
+			link(4, "wg0", "p2p").addr(4, "10.8.0.2/24").route(4, "10.20.0.0/16", "").
+			link(5, "docker0").addr(5, "172.17.0.1/16").route(5, "172.17.0.0/16", "").
+			link(6, "lab0").addr(6, "10.9.0.2/24").route(6, "10.9.0.0/24", "").route(6, "10.30.0.0/16", "10.9.0.1")
 	}
 	for _, tt := range []struct {
 		name, server string
@@ -22,6 +24,8 @@ func TestResolversGoToTheDomainsTheyCanBeMeantFor(t *testing.T) {
 		{"public", "9.9.9.9", map[string]bool{"pub": true, "home": true}},
 		{"public, of a family that one has", "2620:fe::fe", map[string]bool{"home": true}},
 		{"private and nobody's: where a private network may be", "172.16.0.53", map[string]bool{"home": true}},
+		{"on the link of an ignored interface", "172.17.0.53", nil},
+		{"behind an interface without a default route", "10.30.0.53", nil},
 		{"a stub on this host", "127.0.0.53", nil},
 		{"link-local with its zone", "fe80::53%home", map[string]bool{"home": true}},
 		{"link-local with its zone as a number", "fe80::53%2", map[string]bool{"pub": true}},
