@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/userdata"
 	"golang.org/x/sys/unix"
@@ -43,7 +44,11 @@ func ourTable() *nftables.Table {
 func guardSets() []*nftables.Set {
 	set := func(name string, types ...nftables.SetDatatype) *nftables.Set {
 		if len(types) == 1 {
-			return &nftables.Set{Table: ourTable(), Name: name, KeyType: types[0]}
+			set := &nftables.Set{Table: ourTable(), Name: name, KeyType: types[0]}
+			if types[0] == nftables.TypeIFName {
+				set.KeyByteOrder = binaryutil.NativeEndian // else nft(8) shows empty names
+			}
+			return set
 		}
 		return &nftables.Set{Table: ourTable(), Name: name, KeyType: nftables.MustConcatSetType(types...), Concatenation: true}
 	}

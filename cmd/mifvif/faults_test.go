@@ -231,6 +231,18 @@ func TestResolverThatCannotBePointedIsAWarning(t *testing.T) {
 	}
 }
 
+func TestExplainSaysWhatMif0DoesNotCarry(t *testing.T) {
+	s := newSite(t, "")
+	for target, code := range map[string]int{
+		lab.Public4().String(): 0, lab.Public6().String(): 0, "www.example.net": 0,
+		"127.0.0.1": 2, "::1": 2, "224.0.0.5": 2, "ff02::1": 2, "fe80::1": 2, "169.254.1.1": 2, "255.255.255.255": 2, "198.18.0.2": 2, "no target": 2,
+	} {
+		if exit := s.cli("explain", target); exit.Code != code {
+			t.Errorf("explain %s: %v, want exit %d", target, exit, code)
+		}
+	}
+}
+
 // echo is a conversation with an echo peer.
 type echo struct {
 	t    *testing.T

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"mifvif/control"
@@ -12,6 +13,15 @@ import (
 
 // errTarget says what explain can be asked about.
 var errTarget = errors.New("is no address, no name and no live flow id (see: mifvif flows)")
+
+// errNotCarried says that mifvif decides nothing about a destination.
+var errNotCarried = errors.New("is never put on an uplink: it means this host, one of its links, or mif0 itself")
+
+// neverCarried reports whether an address is left to the kernel, or is the house's own.
+func (d *daemon) neverCarried(a netip.Addr) bool {
+	own := slices.ContainsFunc(house(d.config.Load()), func(p netip.Prefix) bool { return p.Contains(a) })
+	return own || a.IsLoopback() || a.IsMulticast() || a.IsLinkLocalUnicast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255})
+}
 
 // explain answers what was or would be decided.
 func (d *daemon) explain(q control.Question) (control.Explanation, error) {
@@ -83,6 +93,8 @@ func (d *daemon) meant(q control.Question) (flow.Flow, string, error) {
 		}
 		f.Name = strings.TrimSuffix(strings.ToLower(q.Target), ".")
 		dst = d.resolved(f.Name)
+	} else if d.neverCarried(dst) {
+		return f, "", fmt.Errorf("%s %w", dst, errNotCarried)
 	}
 	f.Dst = netip.AddrPortFrom(dst, uint16(q.Port))
 	if f.Proto == flow.ICMP {

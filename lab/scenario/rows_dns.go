@@ -25,7 +25,7 @@ func dnsRows() []Scenario {
 		{ID: "4.1-3", Title: "of two answers that of the name's own network counts, and without it there is none", Config: corporateAtE1, Run: wrongAnswer},
 		{ID: "4.1-4", Title: "1,000 concurrent fetches of two names with one private address reach each its own network", Config: bothZones, Run: overlap},
 		{ID: "4.1-5", Title: "an address learnt in a network that is gone leads nowhere, and a new question leads to the next", Config: firstE1Config, Run: lostNetwork},
-		{ID: "4.1-5n", Title: "what a network denied is asked anew when it is gone (the kernel too, which keeps nothing)", Layout: secondDetached, Config: firstE1Config, Run: lostDenial},
+		{ID: "4.1-5n", Title: "what a network denied is asked anew when it is gone (the kernel too)", Layout: secondDetached, Config: firstE1Config, Run: lostDenial},
 		{ID: "4.2-3", Title: "a network's wide route does not capture a flow whose answer came from another", Config: firstE1Config, Run: wideRoute},
 		{ID: "5.2-A", Title: "each name is asked where it is known, by unmodified tools", Config: bothZones, Run: rightServer},
 		{ID: "5.2-B", Title: "answers are kept with their domain, and a command shows whose they are", Config: bothZones, Run: ownCaches},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"mifvif/lab/scenario"
@@ -25,6 +26,9 @@ func TestSelect(t *testing.T) {
 			t.Errorf("scenario %q is double or incomplete", s.ID)
 		}
 		seen[s.ID] = true
+		if strings.Contains(s.Title, "kernel too") && !strings.HasSuffix(s.Title, "(the kernel too)") {
+			t.Errorf("%s: the title %q must end in \"(the kernel too)\" and nothing else", s.ID, s.Title)
+		}
 	}
 }
 
