@@ -13,6 +13,7 @@ type Config struct {
 	DNS       DNS
 	LANs      []string // router.lans
 	Ignore    []string // discovery.ignore
+	CA        string   // discovery.ca: a PEM file of authorities that count besides the host's, "" for none
 	PvDs      []pvd.Declaration
 	Policy    scheduler.Policy
 	Control   Control

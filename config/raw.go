@@ -33,6 +33,7 @@ type rawRouter struct {
 
 type rawDiscovery struct {
 	Ignore []string `yaml:"ignore"`
+	CA     *string  `yaml:"ca"`
 }
 
 type rawPvD struct {

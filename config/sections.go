@@ -104,6 +104,11 @@ func (r *reader) router(cfg *Config, in *rawRouter, d *rawDiscovery) {
 	if in != nil {
 		r.lans(cfg, in.LANs)
 	}
+	if d != nil && d.CA != nil {
+		if cfg.CA = *d.CA; !filepath.IsAbs(*d.CA) {
+			r.at("$.discovery.ca", "ca: %q is no place for certificates (the absolute path of a PEM file)", *d.CA)
+		}
+	}
 	if d == nil || d.Ignore == nil {
 		return
 	}

@@ -141,7 +141,7 @@ func (r *reader) suggestion(message string) string {
 // keys are all keys of the contract.
 func keys() []string {
 	all := strings.Fields(`interface name mtu addresses default_route on_exit dns listen manage_host router lans
-		discovery ignore pvds next_hops servers zones search prefixes internet trusted metered weight prefer_public bandwidth cap check
+		discovery ignore ca pvds next_hops servers zones search prefixes internet trusted metered weight prefer_public bandwidth cap check
 		rules match dscp proto port dst src ingress user process cgroup require prefer forbid algorithm affinity
 		on_failure on_recovery recovery_deadline mptcp path race locked defaults control socket group web metrics profile limits
 		tcp_flows udp_flows pending_connects per_source`)

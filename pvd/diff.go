@@ -52,6 +52,7 @@ type values struct {
 	Check                       Check
 	Trust                       Trust
 	Portal                      PortalAPI
+	Additional                  Additional
 	Slot                        uint16
 	Attached                    uint64
 	Ifindex, MTU, Weight        int
@@ -62,7 +63,7 @@ type values struct {
 func scalars(d *Domain) values {
 	return values{
 		Name: d.Name, ID: d.ID, Interface: d.Interface, Reason: d.Reason, Explicit: d.Explicit, P2P: d.P2P,
-		Internet: d.Internet, Trust: d.Trust, Metered: d.Metered, PreferPublic: d.PreferPublic, Portal: d.Portal,
+		Internet: d.Internet, Trust: d.Trust, Metered: d.Metered, PreferPublic: d.PreferPublic, Portal: d.Portal, Additional: d.Additional,
 		Isolated: d.Isolated, PortalURL: d.PortalURL, Check: d.Check, Slot: d.Slot, Attached: d.Attached,
 		Ifindex: d.Ifindex, MTU: d.MTU, Weight: d.Weight, State: d.State, Connectivity: d.Connectivity,
 	}

@@ -57,8 +57,10 @@ type Domain struct {
 	NTP       []TimeServer
 	PREF64    []PREF64
 	Portal    PortalAPI
-	PortalURL string // where a person logs in while State is Captive, "" if not known
-	Check     Check
+	// Additional is of explicit domains only.
+	Additional Additional
+	PortalURL  string // where a person logs in while State is Captive, "" if not known
+	Check      Check
 	// Selection is the domain's own address selection table, empty for the default
 	// one (RFC 6724 2.1).
 	Selection []PolicyRow

@@ -15,6 +15,7 @@ const metricRA = 1024
 // learn adds what networks said to a domain that has the kernel's objects.
 func (d *Domain) learn(p *part, div *division, now time.Time) {
 	d.routersOf(p, now)
+	d.Additional = p.additional()
 	for _, v := range append(div.stateless(p), p.voices...) {
 		d.take(v)
 	}
@@ -88,6 +89,21 @@ func (d *Domain) take(v *voice) {
 	if v.origin == FromJSON {
 		d.Trust = max(d.Trust, Authenticated)
 	}
+}
+
+// additional returns what the last advertisement of p's id says of its additional
+// information.
+func (p *part) additional() Additional {
+	var last *Report
+	for _, v := range p.voices {
+		if p.kind == explicit && v.said.RA != nil && (last == nil || v.said.Received.After(last.Received)) {
+			last = &v.said
+		}
+	}
+	if last == nil || !last.RA.HTTP {
+		return Additional{}
+	}
+	return Additional{HTTP: true, Delay: last.RA.Delay, Sequence: last.RA.Sequence}
 }
 
 // inner reports whether the network says that it does not lead to the Internet

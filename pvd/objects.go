@@ -171,3 +171,11 @@ type PolicyRow struct {
 	Label      uint8
 	Origin     Origin
 }
+
+// Additional is how a domain offers additional information (RFC 8801 3.1). The
+// zero Additional is no offer.
+type Additional struct {
+	HTTP     bool   // H: there is an object to fetch
+	Delay    uint8  // 0 to 15: how far fetches after a change are spread
+	Sequence uint16 // another one means that the object has changed
+}

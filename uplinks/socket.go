@@ -154,9 +154,12 @@ func source(d *pvd.Domain, dst netip.Addr) netip.Addr {
 		}
 		r := 0
 		if !a.Deprecated {
-			r += 2
+			r += 4
 		}
 		if a.Prefix.Contains(dst) {
+			r += 2
+		}
+		if a.Temporary != d.PreferPublic { // the house says no more of the host than it must (RFC 8801 4.1)
 			r++
 		}
 		if r > rank {

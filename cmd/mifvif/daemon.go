@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"mifvif/dns/host"
 	"mifvif/nat"
 	"mifvif/pvd"
+	"mifvif/pvd/additional"
 	"mifvif/relay"
 	"mifvif/scheduler"
 	"mifvif/stack"
@@ -35,18 +38,19 @@ type daemon struct {
 	config  atomic.Pointer[config.Config]
 	current atomic.Pointer[pvd.Set]
 
-	device    *tun.Device
-	uplinks   *uplinks.Set
-	scheduler *scheduler.Scheduler
-	nat       *nat.Table
-	names     *dns.Names
-	resolver  *dns.Server
-	relay     *relay.Relay
-	host      *host.Pointed
-	validator *probe.Validator
-	publisher *publisher
-	trouble   atomic.Pointer[string] // what could not be put in force, nil when all could
-	unasked   atomic.Bool            // the host's resolver could not be pointed at ours
+	device     *tun.Device
+	uplinks    *uplinks.Set
+	scheduler  *scheduler.Scheduler
+	nat        *nat.Table
+	names      *dns.Names
+	resolver   *dns.Server
+	relay      *relay.Relay
+	host       *host.Pointed
+	validator  *probe.Validator
+	additional *additional.Fetcher
+	publisher  *publisher
+	trouble    atomic.Pointer[string] // what could not be put in force, nil when all could
+	unasked    atomic.Bool            // the host's resolver could not be pointed at ours
 }
 
 // newDaemon makes every station; the device is up when it returns, nothing is
@@ -71,8 +75,11 @@ func newDaemon(path, state string, cfg *config.Config, log *slog.Logger) (*daemo
 		return nil, err
 	}
 	d.publisher = newPublisher(d, cfg)
-	d.validator, err = probe.New(probe.Config{Network: d.inside(), Deliver: d.publisher.verdicts.deliver}, log)
-	return d, err
+	if err := d.makeErrands(cfg); err != nil {
+		d.device.Close()
+		return nil, err
+	}
+	return d, nil
 }
 
 // makeStations makes what packets pass through.
@@ -92,6 +99,40 @@ func (d *daemon) makeStations(cfg *config.Config) error {
 		Stack: stack.Config{MTU: d.device.MTU(), Pending: cfg.Limits.PendingConnects, PerSource: share(cfg)},
 	}, d.log)
 	return err
+}
+
+// makeErrands makes what asks networks about themselves, each inside its domain.
+func (d *daemon) makeErrands(cfg *config.Config) error {
+	roots, err := authorities(cfg.CA)
+	if err != nil {
+		return err
+	}
+	d.validator, err = probe.New(probe.Config{Network: d.inside(), Roots: roots, Deliver: d.publisher.verdicts.deliver}, d.log)
+	if err != nil {
+		return err
+	}
+	d.additional, err = additional.New(additional.Config{Dial: d.inside().DialHost, Roots: roots, Deliver: d.publisher.sources.deliver}, d.log)
+	return err
+}
+
+// authorities returns the host's certificate authorities and those of a file, nil
+// for the host's alone.
+func authorities(path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read discovery.ca: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("read discovery.ca: there is no certificate in %s", path)
+	}
+	return pool, nil
 }
 
 // inside is how one domain is asked and left, for the house's own errands.
@@ -159,6 +200,7 @@ func (d *daemon) run(ctx context.Context, ready func(), extra ...func(context.Co
 	g, ctx := errgroup.WithContext(stopping)
 	g.Go(func() error { return d.relay.Run(ctx) })
 	g.Go(func() error { return d.validator.Run(ctx) })
+	g.Go(func() error { return d.additional.Run(ctx) })
 	g.Go(func() error { return d.publisher.run(ctx, ready) })
 	for _, task := range extra {
 		g.Go(func() error { return task(ctx) })

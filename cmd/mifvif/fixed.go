@@ -11,5 +11,5 @@ import (
 func sameFixed(a, b *config.Config) bool {
 	return reflect.DeepEqual(a.Interface.Addresses, b.Interface.Addresses) && a.Interface.Name == b.Interface.Name &&
 		a.Interface.MTU == b.Interface.MTU && reflect.DeepEqual(a.DNS, b.DNS) &&
-		a.Control == b.Control && a.Limits == b.Limits && reflect.DeepEqual(a.LANs, b.LANs)
+		a.Control == b.Control && a.CA == b.CA && a.Limits == b.Limits && reflect.DeepEqual(a.LANs, b.LANs)
 }

@@ -203,6 +203,7 @@ func (p *publisher) publish() {
 	p.d.relay.SetLocals(locals(set, p.last, cfg))
 	p.note(errors.Join(applied, p.d.device.Keep(p.last), p.draw(set, cfg)))
 	p.d.validator.Watch(set)
+	p.d.additional.Watch(set)
 	p.verdicts.forget(set)
 	p.d.relay.Retire(func(k pvd.Key, source netip.Addr) bool {
 		d := set.ByKey(k)
