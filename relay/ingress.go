@@ -11,6 +11,7 @@ import (
 	"mifvif/dns"
 	"mifvif/flow"
 	"mifvif/packet"
+	"mifvif/poll"
 	"mifvif/tun"
 )
 
@@ -36,6 +37,9 @@ func (r *Relay) ingress(ctx context.Context) error {
 			r.receive(&packets[i])
 		}
 		r.cfg.NAT.Flush()
+		if batch.Full() {
+			poll.Yield()
+		}
 		if err != nil {
 			if errors.Is(err, os.ErrClosed) && ctx.Err() != nil {
 				return nil

@@ -10,10 +10,12 @@ import (
 
 // Sizes of a Batch in bytes and packets: room for one super-packet must be left
 // before every read, so small packets fill a batch by number, large ones by size.
+// A batch is no larger than what a receiver's socket buffer holds: all of it may
+// be one flow's, and is sent at once.
 const (
 	maxPacket  = HeaderLen + 65535 + 1
 	batchBytes = 16 * maxPacket
-	batchCount = 256
+	batchCount = 64
 )
 
 // Packet is one IP packet as it came out of the device. Data stays valid until
@@ -36,6 +38,10 @@ type Batch struct {
 func NewBatch() *Batch {
 	return &Batch{buf: make([]byte, batchBytes), packets: make([]Packet, 0, batchCount)}
 }
+
+// Full reports whether the last Read ended because the batch was full, not
+// because the device was empty.
+func (b *Batch) Full() bool { return len(b.packets) == batchCount }
 
 // Read waits until the device has a packet, then takes what there is until
 // nothing is left or the batch is full. Packets whose virtio header does not
