@@ -52,6 +52,9 @@ type Common struct {
 	// Dnsmasq are the DHCP servers of the networks that have one.
 	Dnsmasq map[string]*Dnsmasq
 	Web     *serve.HTTP // on Public4 and Public6, port 80
+	// Authority vouches for the laboratory's TLS servers; the host has it at
+	// CAPath.
+	Authority *serve.Authority
 
 	// Advertisers are the voices of the routers that advertise, by network, from
 	// when the host is attached.
@@ -78,6 +81,9 @@ func (c *Common) build() (err error) {
 		return err
 	}
 	if c.Core, err = c.node("core"); err != nil {
+		return err
+	}
+	if err := c.certify(); err != nil {
 		return err
 	}
 	if err := c.buildCore(); err != nil {
@@ -135,6 +141,11 @@ func (c *Common) buildNetwork(n Network) error {
 	}
 	if !n.NoInternet {
 		if err := c.joinCore(n, router); err != nil {
+			return err
+		}
+	}
+	if n.Advert != nil { // 2: also when the host forwards
+		if err := c.Host.SetSysctl("net/ipv6/conf/"+n.Link+"/accept_ra", "2"); err != nil {
 			return err
 		}
 	}

@@ -44,7 +44,7 @@ func TestNodeHasItsOwnFilesAndNetwork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "nameserver 10.1.0.53\nnameserver 10.2.0.53\ne1\ne2\nlo\nmifvif\n"
+	want := "nameserver 10.1.0.53\nnameserver 10.2.0.53\ne1\ne2\nlo\nmifvif\nmifvif-ca.pem\n"
 	if got := strings.Replace(exit.Stdout, "resolv.conf.node\n", "", 1); exit.Code != 3 || got != want {
 		t.Errorf("got %v, want %q and exit 3", exit, want)
 	}

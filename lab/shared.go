@@ -43,10 +43,6 @@ func (c *Common) joinSwitch(name string, host, router End) error {
 
 // advertise gives a network's router its voice and has the host listen.
 func (c *Common) advertise(n Network) (err error) {
-	// 2: also when the host forwards.
-	if err := c.Host.SetSysctl("net/ipv6/conf/"+n.Link+"/accept_ra", "2"); err != nil {
-		return err
-	}
 	c.Advertisers[n.Name], err = c.Node(n.Name).Advertise("lan", n.Gateway6(), n.Advert(n))
 	return err
 }

@@ -14,6 +14,9 @@ type Verdict struct {
 	Connectivity Connectivity
 	Reason       string // for people
 	PortalURL    string // where a person logs in, "" if not known
+	// API is the portal API that was known then (Domain.Portal.URI): what is found
+	// without it proves nothing to a network that announces one later.
+	API string
 }
 
 // Validated reports whether d is to be validated: it claims to lead to the
@@ -34,7 +37,7 @@ func (in *Inputs) judge(d *Domain) {
 		return
 	}
 	v, ok := in.Verdicts[d.Key()]
-	if !ok {
+	if !ok || d.Portal.URI != "" && v.API != d.Portal.URI {
 		if d.provable() {
 			d.State, d.Reason = Connecting, "it is being validated"
 		}

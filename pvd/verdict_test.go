@@ -35,6 +35,17 @@ func validated(t *testing.T, verdicts map[string]Connectivity) map[string]string
 	return out
 }
 
+func TestLaterAnnouncedAPIIsAskedBeforeUse(t *testing.T) {
+	const api = "https://cp.example.net/api"
+	for asked, want := range map[string]State{"": Connecting, api: Online, "https://other.example.net/": Connecting} {
+		d := &Domain{State: Online, Internet: true, Addresses: []Address{{}}, Portal: PortalAPI{URI: api}}
+		in := Inputs{Validating: true, Verdicts: map[Key]Verdict{d.Key(): {Connectivity: Full, API: asked}}}
+		if in.judge(d); d.State != want {
+			t.Errorf("validated by %q: %s, want %s", asked, d.State, want)
+		}
+	}
+}
+
 func TestVerdictsMakeStates(t *testing.T) {
 	cases := []struct {
 		name     string

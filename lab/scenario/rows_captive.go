@@ -10,12 +10,14 @@ import (
 	"github.com/miekg/dns"
 
 	"mifvif/lab"
+	"mifvif/lab/nd"
 	"mifvif/lab/serve"
 )
 
 // captiveRows are RFC 6418 4.1 and 4.4 where a network wants a login.
 func captiveRows() []Scenario {
 	return []Scenario{
+		{ID: "4.4-1", Title: "a network whose API says that it wants a login is used when the API says that it does not", Layout: announced, Config: withAPI, Run: apiDecides},
 		{ID: "4.1-CP0", Title: "after the login names are asked anew and nothing learnt before is used", Layout: firstLater, Config: named, Run: afterLogin},
 		{ID: "4.1-CP1", Title: "while a network wants a login the other's answers are not tried through it", Layout: firstLater, Config: named, Run: captiveUnused},
 		{ID: "4.1-CP2", Title: "a captive network's answers reach no app but the portal's own", Layout: firstLater, Config: named, Run: captiveUnheard},
@@ -98,24 +100,27 @@ func (e *Env) address(name string) (netip.Addr, error) {
 	return netip.Addr{}, nil
 }
 
-// nameless returns an error if an app is told any address of a name.
-func (e *Env) nameless(name string) error {
-	a, err := e.address(name)
+// generalName is a name that every network knows.
+const generalName = "www.example.net"
+
+// nameless returns an error if an app is told any address of the general name.
+func (e *Env) nameless() error {
+	a, err := e.address(generalName)
 	if err == nil && a.IsValid() {
-		err = fmt.Errorf("an app is told that %s is %v", name, a)
+		err = fmt.Errorf("an app is told that %s is %v", generalName, a)
 	}
 	return err
 }
 
-// truth returns an error unless a general name has its true address and a flow
+// truth returns an error unless the general name has its true address and a flow
 // there is carried by network.
-func (e *Env) truth(ctx context.Context, name, network string) error {
-	a, err := e.address(name)
+func (e *Env) truth(ctx context.Context, network string) error {
+	a, err := e.address(generalName)
 	if err != nil {
 		return err
 	}
 	if a != lab.Public4() {
-		return fmt.Errorf("%s has the address %v, want %v", name, a, lab.Public4())
+		return fmt.Errorf("%s has the address %v, want %v", generalName, a, lab.Public4())
 	}
 	return e.Carried(ctx, network, public4(lab.PortEcho), lab.SocketOptions{})
 }
@@ -126,7 +131,7 @@ func captiveUnheard(ctx context.Context, e *Env) error {
 		return err
 	}
 	for range 20 {
-		if err := e.truth(ctx, "www.example.net", "n2"); err != nil {
+		if err := e.truth(ctx, "n2"); err != nil {
 			return err
 		}
 	}
@@ -139,7 +144,7 @@ func captiveUnheard(ctx context.Context, e *Env) error {
 	if err := within(ctx, func() error { return e.inState(ctx, "n2", "offline") }); err != nil {
 		return err
 	}
-	if err := e.nameless("www.example.net"); err != nil {
+	if err := e.nameless(); err != nil {
 		return fmt.Errorf("with the captive network alone: %w", err)
 	}
 	if t, err := e.Ask(ctx, public4(lab.PortEcho), lab.SocketOptions{}); err == nil {
@@ -184,7 +189,7 @@ func captiveUnused(ctx context.Context, e *Env) error {
 	}
 	defer elsewhere.Close()
 	for range 50 {
-		if err := e.truth(ctx, "www.example.net", "n2"); err != nil {
+		if err := e.truth(ctx, "n2"); err != nil {
 			return err
 		}
 	}
@@ -199,7 +204,7 @@ func afterLogin(ctx context.Context, e *Env) error {
 	if err := e.Detach("n2"); err != nil {
 		return err
 	}
-	if err := e.nameless("www.example.net"); err != nil {
+	if err := e.nameless(); err != nil {
 		return fmt.Errorf("before the login: %w", err)
 	}
 	captive.LogIn()
@@ -212,12 +217,81 @@ func afterLogin(ctx context.Context, e *Env) error {
 	if err := within(ctx, func() error { return e.inState(ctx, "n1", "online") }); err != nil {
 		return err
 	}
-	before := len(e.Resolvers["n1"].Log.For("www.example.net"))
-	if err := e.truth(ctx, "www.example.net", "n1"); err != nil {
+	before := len(e.Resolvers["n1"].Log.For(generalName))
+	if err := e.truth(ctx, "n1"); err != nil {
 		return err
 	}
-	if after := len(e.Resolvers["n1"].Log.For("www.example.net")); after == before {
+	if after := len(e.Resolvers["n1"].Log.For(generalName)); after == before {
 		return fmt.Errorf("n1's resolver was not asked anew after the login")
 	}
 	return nil
 }
+
+// The captive portal API of n1, which its router announces (RFC 8910 2.3).
+const (
+	apiName = "cp.n1.example.com"
+	apiPage = "/api"
+	apiType = "application/captive+json"
+)
+
+// announced has n1's router announce the API, and come later.
+func announced() lab.Layout {
+	l := firstLater()
+	l.Networks[0].Advert = func(n lab.Network) nd.RA {
+		return n.PlainAdvert().With(nd.Portal("https://" + apiName + apiPage))
+	}
+	return l
+}
+
+const withAPI = `
+discovery: {ca: /run/mifvif-ca.pem}
+` + named
+
+// apiDecides has n1's API say that a login is needed, and then that it is not.
+func apiDecides(ctx context.Context, e *Env) error {
+	n1 := e.Network("n1")
+	at := n1.Resolver4()
+	if err := e.AddRecords("n1", fmt.Sprintf("%s. A %v", apiName, at)); err != nil {
+		return err
+	}
+	api, err := e.ServePages(e.Node("n1"), at, apiName)
+	if err != nil {
+		return err
+	}
+	say := func(captive bool) {
+		api.Set(apiPage, serve.Page{Type: apiType, Body: fmt.Sprintf(`{"captive": %v, "user-portal-url": "https://%s/login"}`, captive, apiName)})
+	}
+	say(true)
+	if err := e.Attach("n1"); err != nil {
+		return err
+	}
+	if e.Daemon != nil {
+		if err := within(ctx, func() error { return e.inState(ctx, "n1", "captive") }); err != nil {
+			return err
+		}
+	}
+	for range 20 {
+		if err := e.truth(ctx, "n2"); err != nil {
+			return err
+		}
+	}
+	say(false)
+	if err := patiently(ctx, pollWithin, func() error { return e.inState(ctx, "n1", "online") }); err != nil {
+		return err
+	}
+	if err := e.Detach("n2"); err != nil {
+		return err
+	}
+	if err := within(ctx, func() error { return e.truth(ctx, "n1") }); err != nil {
+		return err
+	}
+	for _, q := range api.Log.Queries() {
+		if !n1.Owns(q.Source.Addr()) {
+			return fmt.Errorf("the API was asked from %v, which is not n1's", q.Source)
+		}
+	}
+	return nil
+}
+
+// pollWithin is how soon a network that needs no login any more is used.
+const pollWithin = 15 * time.Second

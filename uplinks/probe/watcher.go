@@ -75,6 +75,7 @@ func (w *watcher) run(ctx context.Context) {
 		}
 		d := w.domain.Load()
 		now := w.validate(ctx, d)
+		now.API = d.Portal.URI
 		if ctx.Err() != nil {
 			return
 		}
