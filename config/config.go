@@ -18,6 +18,8 @@ type Config struct {
 	Policy    scheduler.Policy
 	Control   Control
 	Limits    Limits
+	// Warnings are rules that are valid and have no say.
+	Warnings []Problem
 }
 
 // Interface is what mif0 is to be.

@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // Error is a configuration that is not valid: every problem that was found, each
 // with its place.
@@ -12,6 +15,11 @@ type Problem struct {
 	Line, Col int
 	Message   string // what is wrong (what is allowed)
 	Source    string // the line itself, "" if there is none
+}
+
+// String returns the problem with its place, in one line.
+func (p Problem) String() string {
+	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Col, p.Message)
 }
 
 // Error implements error: a line for each problem, with the file's line below.

@@ -43,10 +43,7 @@ func Parse(name string, content []byte) (*Config, error) {
 		return nil, r.err()
 	}
 	var in raw
-	tree, err := decode(content, &in)
-	r.tree = tree
-	if err != nil && !errors.Is(err, io.EOF) {
-		r.syntax(err)
+	if !r.decode(content, &in) {
 		return nil, r.err()
 	}
 	cfg := Default()
@@ -69,7 +66,7 @@ func Parse(name string, content []byte) (*Config, error) {
 var errYAML = errors.New("this is no YAML that mifvif understands (mappings, lists and plain words)")
 
 // decode has the YAML library read content, whatever is in it.
-func decode(content []byte, in *raw) (tree *ast.File, err error) {
+func decode(content []byte, in any) (tree *ast.File, err error) {
 	defer func() {
 		if recover() != nil {
 			err = errYAML
@@ -79,6 +76,17 @@ func decode(content []byte, in *raw) (tree *ast.File, err error) {
 		return nil, err //nolint:wrapcheck // its place and message are taken apart later
 	}
 	return tree, yaml.NewDecoder(strings.NewReader(string(content)), yaml.Strict()).Decode(in)
+}
+
+// decode reads content and reports whether it is what in can hold.
+func (r *reader) decode(content []byte, in any) bool {
+	tree, err := decode(content, in)
+	r.tree = tree
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.syntax(err)
+		return false
+	}
+	return true
 }
 
 // place has the YAML library look for the value at a path; without success it is

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"mifvif/flow"
+	"mifvif/pvd"
 	"mifvif/scheduler"
 )
 
@@ -31,7 +32,7 @@ func TestDefaultsAreWhatAnEmptyFileMeans(t *testing.T) {
 func TestRulesAreTyped(t *testing.T) {
 	cfg, err := Parse("f.yaml", []byte(`
 pvds:
-  - {name: fiber, interface: eth0, weight: 3, internet: true, dns: {servers: [192.0.2.53, "[2001:db8::53]:5353"]}}
+  - {name: fiber, interface: eth0, weight: 3, internet: true, bandwidth: {down: 100mbit, up: 2.5Mbit}, cap: {bytes: 50GB, reset_day: 15, on_reached: stop}, dns: {servers: [192.0.2.53, "[2001:db8::53]:5353"]}}
 rules:
   - name: voice
     match: {dscp: [ef, 10, cs1], proto: [udp, tcp], port: [5060, 10000-20000], dst: [192.0.2.0/24, 198.51.100.7]}
@@ -39,6 +40,10 @@ rules:
     algorithm: priority
     affinity: none
     on_failure: reset
+  - name: office
+    match: {name: ["*.corp.example"], ingress: lan0, when: ["mon-fri 08:00-18:00", sat, "22:00-06:00"]}
+    prefer: [fiber]
+  - {name: who, match: {user: [root, 4711], process: [a-very-long-process-name], cgroup: system.slice}, prefer: [lte]}
   - {name: keep, match: {src: [10.0.0.0/8]}, require: [fiber], locked: true}
 `))
 	if err != nil {
@@ -58,7 +63,25 @@ rules:
 		r.Affinity != scheduler.AffinityNone || r.OnFailure != scheduler.FailReset || r.Actor != scheduler.Admin {
 		t.Errorf("rule is %+v", r)
 	}
-	if cfg.Policy.Rules[1].Actor != scheduler.Locked {
+	weekdays, sat, always := [7]bool{false, true, true, true, true, true}, [7]bool{6: true}, [7]bool{true, true, true, true, true, true, true}
+	want := scheduler.Match{
+		Names: []string{"*.corp.example"}, Ingress: []string{"lan0"},
+		When: []scheduler.Window{{Days: weekdays, First: 480, Last: 1080}, {Days: sat}, {Days: always, First: 1320, Last: 360}},
+	}
+	if diff := cmp.Diff(want, cfg.Policy.Rules[1].Match, cmpopts.EquateEmpty()); diff != "" {
+		t.Error(diff)
+	}
+	want = scheduler.Match{Users: []uint32{0, 4711}, Processes: []string{"a-very-long-pro"}, Cgroups: []string{"system.slice"}}
+	if diff := cmp.Diff(want, cfg.Policy.Rules[2].Match, cmpopts.EquateEmpty()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(pvd.Bandwidth{Down: 100e6, Up: 2500e3}, cfg.PvDs[0].Bandwidth); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(pvd.Cap{Bytes: 50e9, ResetDay: 15, Stop: true}, cfg.PvDs[0].Cap); diff != "" {
+		t.Error(diff)
+	}
+	if cfg.Policy.Rules[3].Actor != scheduler.Locked {
 		t.Error("a locked rule is not the locked actor's")
 	}
 	if s := cfg.PvDs[0].Servers; len(s) != 2 || s[0].Port() != 53 || s[1].Port() != 5353 {
@@ -98,9 +121,8 @@ func TestEveryMistakeHasItsPlace(t *testing.T) {
 		"no effect":             {"rules:\n  - {name: a, match: {port: 7}}\n", []string{`f.yaml:2:5: rule "a" has no effect`}},
 		"shadowed":              {"rules:\n  - {name: a, prefer: [x]}\n  - {name: b, prefer: [y]}\n", []string{`f.yaml:3:5: rule "b" can never match: rule "a" before it matches everything`}},
 		"two names":             {"rules:\n  - {name: a, match: {port: 1}, prefer: [x]}\n  - {name: a, prefer: [y]}\n", []string{`f.yaml:3:12: there are two rules named "a"`}},
-		"algorithm":             {"defaults: {algorithm: weigthed}\n", []string{`f.yaml:1:23: unknown algorithm "weigthed", did you mean "weighted"? (weighted, priority)`}},
-		"not yet":               {"defaults: {algorithm: fastest}\n", []string{`f.yaml:1:23: algorithm "fastest" is not in this version of mifvif (weighted, priority)`}},
-		"match not yet":         {"rules:\n  - {name: a, match: {user: [joe]}, require: [x]}\n", []string{"f.yaml:2:29: match on user is not in this version of mifvif"}},
+		"algorithm":             {"defaults: {algorithm: weigthed}\n", []string{`f.yaml:1:23: unknown algorithm "weigthed", did you mean "weighted"? (weighted, priority, overflow`}},
+		"not yet":               {"rules:\n  - {name: a, mptcp: require, prefer: [x]}\n", []string{`f.yaml:2:22: mptcp "require" is not in this version of mifvif (auto, off)`}},
 		"two domains of a link": {"pvds:\n  - {name: a, interface: e0}\n  - {name: b, interface: e0}\n", []string{`f.yaml:3:26: there are two domains for all of e0`}},
 		"domain names":          {"pvds:\n  - {name: a, interface: e0}\n  - {name: a, interface: e1}\n", []string{`f.yaml:3:12: there are two domains named "a"`}},
 		"domain interface":      {"pvds:\n  - {name: a}\n", []string{`f.yaml:2:5: domain "a": interface "" is no interface name`}},
@@ -111,6 +133,17 @@ func TestEveryMistakeHasItsPlace(t *testing.T) {
 		"share":                 {"limits: {per_source: 1.5}\n", []string{"f.yaml:1:22: per_source 1.5 is out of range"}},
 		"several at a time":     {"interface: {mtu: 900}\nlimits: {tcp_flows: 0}\n", []string{"f.yaml:1:18:", "f.yaml:2:21:"}},
 		"empty list matches":    {"rules:\n  - {name: a, match: {port: []}, require: [x]}\n", []string{"f.yaml:2:29: port is an empty list"}},
+		"race":                  {"rules:\n  - {name: a, require: [x, y], race: true}\n", []string{"f.yaml:2:38: race: what is required does not race"}},
+		"user":                  {"rules:\n  - {name: a, match: {user: [nobody-at-all]}, require: [x]}\n", []string{`f.yaml:2:29: user: there is no user "nobody-at-all"`}},
+		"process":               {"rules:\n  - {name: a, match: {process: /bin/sh}, require: [x]}\n", []string{`f.yaml:2:32: process: "/bin/sh" is no name of a process`}},
+		"cgroup":                {"rules:\n  - {name: a, match: {cgroup: /a/../b}, require: [x]}\n", []string{`f.yaml:2:31: cgroup: "/a/../b" is no group below the root`}},
+		"name":                  {"rules:\n  - {name: a, match: {name: \"*.a..b\"}, require: [x]}\n", []string{`f.yaml:2:29: name: "*.a..b" is no name and no pattern`}},
+		"when":                  {"rules:\n  - {name: a, match: {when: noon}, require: [x]}\n", []string{`f.yaml:2:29: when: "noon" is no time`}},
+		"ingress and user":      {"rules:\n  - {name: a, match: {ingress: lan0, user: root}, require: [x]}\n", []string{"f.yaml:2:22: the rule can never match: ingress is about other hosts"}},
+		"covered":               {"rules:\n  - {name: a, match: {dst: [10.0.0.0/8]}, prefer: [x]}\n  - {name: b, match: {dst: [10.1.0.0/16], port: 22}, prefer: [y]}\n", []string{`f.yaml:3:5: rule "b" can never match: rule "a" before it matches all of it`}},
+		"contradiction":         {"rules:\n  - {name: a, locked: true, require: [vpn]}\n  - {name: b, match: {port: 22}, require: [x]}\n", []string{`f.yaml:3:5: rule "b" contradicts the locked rule "a"`}},
+		"bandwidth":             {"pvds:\n  - {name: a, interface: e0, bandwidth: {down: fast}}\n", []string{`f.yaml:2:48: down: fast is no amount (such as 100mbit)`}},
+		"cap":                   {"pvds:\n  - {name: a, interface: e0, cap: {bytes: 1GB, reset_day: 32, on_reached: stopp}}\n", []string{`f.yaml:2:59: reset_day 32 is no day`, `f.yaml:2:75: unknown on_reached "stopp", did you mean "stop"?`}},
 	}
 	for name, tt := range tests {
 		_, err := Parse("f.yaml", []byte(tt.content))

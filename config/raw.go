@@ -48,14 +48,25 @@ type rawPvD struct {
 	Metered   bool       `yaml:"metered"`
 	Weight    *int       `yaml:"weight"`
 	Public    bool       `yaml:"prefer_public"`
-	Bandwidth any        `yaml:"bandwidth"`
-	Cap       any        `yaml:"cap"`
+	Bandwidth *rawRates  `yaml:"bandwidth"`
+	Cap       *rawCap    `yaml:"cap"`
 	Check     *rawCheck  `yaml:"check"`
 }
 
 type rawCheck struct {
 	Interval string `yaml:"interval"`
 	URL      string `yaml:"url"`
+}
+
+type rawRates struct {
+	Down any `yaml:"down"`
+	Up   any `yaml:"up"`
+}
+
+type rawCap struct {
+	Bytes     any    `yaml:"bytes"`
+	ResetDay  *int   `yaml:"reset_day"`
+	OnReached string `yaml:"on_reached"`
 }
 
 type rawPvDDNS struct {
@@ -87,11 +98,12 @@ type rawMatch struct {
 	Port    any      `yaml:"port"`
 	Dst     []string `yaml:"dst"`
 	Src     []string `yaml:"src"`
-	Name    []string `yaml:"name"`
-	Ingress []string `yaml:"ingress"`
-	User    []string `yaml:"user"`
-	Process []string `yaml:"process"`
-	Cgroup  []string `yaml:"cgroup"`
+	Name    any      `yaml:"name"`
+	Ingress any      `yaml:"ingress"`
+	User    any      `yaml:"user"`
+	Process any      `yaml:"process"`
+	Cgroup  any      `yaml:"cgroup"`
+	When    any      `yaml:"when"`
 }
 
 type rawDefaults struct {

@@ -29,7 +29,7 @@ func (r *reader) rules(cfg *Config, list []rawRule) {
 		names[in.Name] = true
 		cfg.Policy.Rules = append(cfg.Policy.Rules, r.rule(at, in))
 	}
-	r.shadowed(cfg.Policy.Rules)
+	r.idle(cfg.Policy.Rules)
 }
 
 func (r *reader) rule(at string, in rawRule) scheduler.Rule {
@@ -40,14 +40,17 @@ func (r *reader) rule(at string, in rawRule) scheduler.Rule {
 		Affinity:  pickWord(r, at+".affinity", "affinity", in.Affinity, affinities(), scheduler.AffinityInherit),
 		OnFailure: pickWord(r, at+".on_failure", "on_failure", in.OnFailure, failures(), scheduler.FailInherit),
 	}
+	out.Race = in.Race
 	if in.Locked {
 		out.Actor = scheduler.Locked
 	}
 	pickWord(r, at+".on_recovery", "on_recovery", in.OnRecovery, recoveries(), false)
 	pickWord(r, at+".mptcp", "mptcp", in.MPTCP, mptcps(), false)
 	pickWord(r, at+".path", "path", in.Path, paths(), false)
-	r.missing(at+".race", "race", in.Race)
 	r.missing(at+".recovery_deadline", "recovery_deadline", in.RecoveryDeadline != nil)
+	if in.Race && len(in.Require) > 0 {
+		r.at(at+".race", "race: what is required does not race (prefer, or leave race out)")
+	}
 	r.effects(at, in)
 	return out
 }
@@ -76,21 +79,20 @@ func (r *reader) effects(at string, in rawRule) {
 	if len(in.Require) > 0 && left == 0 {
 		r.at(at, "rule %q forbids every domain that it requires, so it refuses everything (take them out of one list)", in.Name)
 	}
-	if len(in.Require)+len(in.Prefer)+len(in.Forbid) == 0 && in.Algorithm+in.Affinity+in.OnFailure == "" {
-		r.at(at, "rule %q has no effect (require, prefer, forbid, algorithm, affinity or on_failure)", in.Name)
+	if len(in.Require)+len(in.Prefer)+len(in.Forbid) == 0 && in.Algorithm+in.Affinity+in.OnFailure == "" && !in.Race {
+		r.at(at, "rule %q has no effect (require, prefer, forbid, algorithm, affinity, on_failure or race)", in.Name)
 	}
 }
 
 func (r *reader) match(at string, in rawMatch) scheduler.Match {
-	for key, set := range map[string]bool{
-		"name": len(in.Name) > 0, "ingress": len(in.Ingress) > 0, "user": len(in.User) > 0,
-		"process": len(in.Process) > 0, "cgroup": len(in.Cgroup) > 0,
-	} {
-		r.missing(at+"."+key, "match on "+key, set)
-	}
 	m := scheduler.Match{
 		Dst: r.prefixes(at+".dst", "dst", in.Dst), Src: r.prefixes(at+".src", "src", in.Src),
 		Ports: r.ports(at+".port", in.Port), Protos: r.protos(at+".proto", in.Proto), DSCP: r.dscps(at+".dscp", in.DSCP),
+		Names: r.patterns(at+".name", in.Name), Ingress: r.ingress(at+".ingress", in.Ingress), Users: r.users(at+".user", in.User),
+		Processes: r.processes(at+".process", in.Process), Cgroups: r.cgroups(at+".cgroup", in.Cgroup), When: r.windows(at+".when", in.When),
+	}
+	if len(m.Ingress) > 0 && len(m.Users)+len(m.Processes)+len(m.Cgroups) > 0 {
+		r.at(at, "the rule can never match: ingress is about other hosts, user, process and cgroup about this one")
 	}
 	if len(m.Ports) > 0 && len(m.Protos) == 1 && m.Protos[0] == flow.ICMP {
 		r.at(at+".port", "port cannot match: ICMP has no ports (leave port out, or proto: [tcp, udp])")
@@ -99,29 +101,6 @@ func (r *reader) match(at string, in rawMatch) scheduler.Match {
 		r.at(at, "the rule can never match: dst is %s and src is %s", families(m.Dst), families(m.Src))
 	}
 	return m
-}
-
-// shadowed finds rules that never speak, because one before them of the same
-// actor takes everything they match.
-func (r *reader) shadowed(rules []scheduler.Rule) {
-	for _, actor := range []scheduler.Actor{scheduler.Locked, scheduler.Admin} {
-		all := ""
-		for i := range rules {
-			if rules[i].Actor != actor {
-				continue
-			}
-			if all != "" {
-				r.at(fmt.Sprintf("$.rules[%d]", i), "rule %q can never match: rule %q before it matches everything (put it first)", rules[i].Name, all)
-			}
-			if everything(&rules[i].Match) && all == "" {
-				all = rules[i].Name
-			}
-		}
-	}
-}
-
-func everything(m *scheduler.Match) bool {
-	return len(m.Dst)+len(m.Src)+len(m.Ports)+len(m.Protos)+len(m.DSCP) == 0
 }
 
 func (r *reader) defaults(cfg *Config, in *rawDefaults) {

@@ -164,8 +164,6 @@ func (r *reader) pvds(cfg *Config, list []rawPvD) {
 func whole(in rawPvD) bool { return len(in.NextHops) == 0 && !strings.Contains(in.Name, ".") }
 
 func (r *reader) pvd(at string, in rawPvD) pvd.Declaration {
-	r.missing(at+".bandwidth", "bandwidth", in.Bandwidth != nil)
-	r.missing(at+".cap", "cap", in.Cap != nil)
 	d := pvd.Declaration{
 		Name: in.Name, Interface: in.Interface,
 		Addresses: r.addrs(at+".addresses", "addresses", in.Addresses),
@@ -178,6 +176,13 @@ func (r *reader) pvd(at string, in rawPvD) pvd.Declaration {
 			r.at(at+".weight", "weight %d is out of range (1 to 1000)", d.Weight)
 		}
 	}
+	if in.Bandwidth != nil {
+		d.Bandwidth.Down = r.amount(at+".bandwidth.down", "down", in.Bandwidth.Down, rates(), "100mbit")
+		d.Bandwidth.Up = r.amount(at+".bandwidth.up", "up", in.Bandwidth.Up, rates(), "20mbit")
+	}
+	if in.Cap != nil {
+		d.Cap = r.dataCap(at+".cap", in.Cap)
+	}
 	if in.DNS != nil {
 		d.Servers = r.servers(at+".dns.servers", in.DNS.Servers)
 		d.Zones, d.Search = in.DNS.Zones, in.DNS.Search
@@ -188,6 +193,27 @@ func (r *reader) pvd(at string, in rawPvD) pvd.Declaration {
 		}
 	}
 	return d
+}
+
+// dataCap parses a data cap: without a day it begins again on the first.
+func (r *reader) dataCap(at string, in *rawCap) pvd.Cap {
+	c := pvd.Cap{Bytes: r.amount(at+".bytes", "bytes", in.Bytes, sizes(), "50GB"), ResetDay: 1}
+	if in.Bytes == nil {
+		r.at(at, "cap without bytes (bytes: such as 50GB)")
+	}
+	if in.ResetDay != nil {
+		if c.ResetDay = *in.ResetDay; c.ResetDay < 1 || c.ResetDay > 31 {
+			r.at(at+".reset_day", "reset_day %d is no day of the month (1 to 31; a shorter month begins again on its last day)", c.ResetDay)
+		}
+	}
+	switch in.OnReached {
+	case "", "backup":
+	case "stop":
+		c.Stop = true
+	default:
+		r.at(at+".on_reached", "unknown on_reached %q%s (backup, stop)", in.OnReached, meant(in.OnReached, []string{"backup", "stop"}))
+	}
+	return c
 }
 
 func (r *reader) control(cfg *Config, in *rawControl) {

@@ -20,11 +20,11 @@ func algorithms() []word[scheduler.Algorithm] {
 	return []word[scheduler.Algorithm]{
 		{name: "weighted", value: scheduler.Weighted},
 		{name: "priority", value: scheduler.Priority},
-		{name: "overflow", missing: true},
-		{name: "least-used", missing: true},
-		{name: "lowest-latency", missing: true},
-		{name: "fastest", missing: true},
-		{name: "persistent", missing: true},
+		{name: "overflow", value: scheduler.Overflow},
+		{name: "least-used", value: scheduler.LeastUsed},
+		{name: "lowest-latency", value: scheduler.LowestLatency},
+		{name: "fastest", value: scheduler.Fastest},
+		{name: "persistent", value: scheduler.Persistent},
 	}
 }
 
@@ -141,8 +141,8 @@ func (r *reader) suggestion(message string) string {
 // keys are all keys of the contract.
 func keys() []string {
 	all := strings.Fields(`interface name mtu addresses default_route on_exit dns listen manage_host router lans
-		discovery ignore ca pvds next_hops servers zones search prefixes internet trusted metered weight prefer_public bandwidth cap check
-		rules match dscp proto port dst src ingress user process cgroup require prefer forbid algorithm affinity
+		discovery ignore ca pvds next_hops servers zones search prefixes internet trusted metered weight prefer_public bandwidth down up cap bytes reset_day on_reached check
+		rules match dscp proto port dst src ingress user process cgroup when require prefer forbid algorithm affinity
 		on_failure on_recovery recovery_deadline mptcp path race locked defaults control socket group web metrics profile limits
 		tcp_flows udp_flows pending_connects per_source`)
 	slices.Sort(all)

@@ -78,6 +78,22 @@ func (c *Client) Cache(ctx context.Context) ([]CacheEntry, error) {
 	return e, c.ask(ctx, http.MethodGet, "/v1/cache", nil, &e)
 }
 
+// Drain drains a domain, or stops doing so.
+func (c *Client) Drain(ctx context.Context, d Drain) error {
+	return c.ask(ctx, http.MethodPost, "/v1/drain", d, &struct{}{})
+}
+
+// Rules asks for the rules in force.
+func (c *Client) Rules(ctx context.Context) ([]RuleInForce, error) {
+	var r []RuleInForce
+	return r, c.ask(ctx, http.MethodGet, "/v1/rules", nil, &r)
+}
+
+// ChangeRules changes one's own rules.
+func (c *Client) ChangeRules(ctx context.Context, change RuleChange) error {
+	return c.ask(ctx, http.MethodPost, "/v1/rules", change, &struct{}{})
+}
+
 // Reload makes the daemon read its configuration again.
 func (c *Client) Reload(ctx context.Context) error {
 	return c.ask(ctx, http.MethodPost, "/v1/reload", struct{}{}, &struct{}{})

@@ -44,10 +44,15 @@ type Handlers struct {
 	PvDs    func() []PvD
 	Flows   func() []Flow
 	Explain func(Question) (Explanation, error)
-	Resolve func(context.Context, NameQuestion) (Resolution, error)
-	Cache   func() []CacheEntry
-	Reload  func(context.Context) error
-	Portal  PortalFunc
+	Rules   func() []RuleInForce
+	// Drain drains a domain or stops doing so.
+	Drain func(context.Context, Drain) error
+	// ChangeRules changes the rules of one user.
+	ChangeRules func(ctx context.Context, uid uint32, c RuleChange) error
+	Resolve     func(context.Context, NameQuestion) (Resolution, error)
+	Cache       func() []CacheEntry
+	Reload      func(context.Context) error
+	Portal      PortalFunc
 	// Profile offers the profiles of net/http/pprof below /debug/pprof/.
 	Profile bool
 }
@@ -85,7 +90,8 @@ func Listen(path, group string, h Handlers, log *slog.Logger) (*Server, error) {
 	s := &Server{listener: limit(l, maxConns), path: path, log: log}
 	s.http = &http.Server{
 		Handler: routes(h), ReadTimeout: readTimeout, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ConnContext: withAsker,
+		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	return s, nil
 }
@@ -170,6 +176,20 @@ func routes(h Handlers) http.Handler {
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { reply(w, h.Status(), nil) })
 	mux.HandleFunc("GET /v1/pvds", func(w http.ResponseWriter, _ *http.Request) { reply(w, h.PvDs(), nil) })
 	mux.HandleFunc("GET /v1/flows", func(w http.ResponseWriter, _ *http.Request) { reply(w, h.Flows(), nil) })
+	mux.HandleFunc("GET /v1/rules", func(w http.ResponseWriter, _ *http.Request) { reply(w, h.Rules(), nil) })
+	mux.HandleFunc("POST /v1/rules", func(w http.ResponseWriter, r *http.Request) {
+		var c RuleChange
+		if err := json.NewDecoder(io.LimitReader(r.Body, maxBody)).Decode(&c); err != nil {
+			reply(w, nil, Mistake{fmt.Errorf("read the change: %w", err)})
+			return
+		}
+		uid, ok := asker(r.Context())
+		if !ok {
+			reply(w, nil, errNobody)
+			return
+		}
+		reply(w, struct{}{}, h.ChangeRules(r.Context(), uid, c))
+	})
 	mux.HandleFunc("POST /v1/explain", func(w http.ResponseWriter, r *http.Request) {
 		var q Question
 		if err := json.NewDecoder(io.LimitReader(r.Body, maxBody)).Decode(&q); err != nil {

@@ -195,6 +195,31 @@ type Rule struct {
 	Effect string `json:"effect"`
 }
 
+// RuleInForce is one rule of `mifvif rules`.
+type RuleInForce struct {
+	Name    string   `json:"name"`
+	Actor   string   `json:"actor"`
+	User    *uint32  `json:"user"` // whose flows it is about, of users' rules
+	Locked  bool     `json:"locked"`
+	Require []string `json:"require"`
+	Prefer  []string `json:"prefer"`
+	Forbid  []string `json:"forbid"`
+}
+
+// Drain has a domain get no new flows, or get them again.
+type Drain struct {
+	PvD      string  `json:"pvd"`
+	On       bool    `json:"on"`
+	Deadline float64 `json:"deadline"` // seconds from now, after which its flows are ended; 0: never
+}
+
+// RuleChange adds a rule, as it is written in a file, to those of the user who
+// asks, or removes one by name.
+type RuleChange struct {
+	Add    string `json:"add,omitempty"`
+	Remove string `json:"remove,omitempty"`
+}
+
 // Conflict is a rule that lost against another.
 type Conflict struct {
 	Winner string `json:"winner"`
@@ -209,4 +234,8 @@ type Question struct {
 	Src    string `json:"src"`
 	Port   int    `json:"port"`
 	DSCP   int    `json:"dscp"`
+	// Whose flow is meant; nothing: nobody's in particular.
+	User    *uint32 `json:"user,omitempty"`
+	Process string  `json:"process,omitempty"`
+	Cgroup  string  `json:"cgroup,omitempty"`
 }

@@ -27,6 +27,8 @@ type Declaration struct {
 	// (RFC 8981, RFC 6724 5 rule 7).
 	PreferPublic bool
 	Check        Check
+	Bandwidth    Bandwidth
+	Cap          Cap
 }
 
 // ifname returns the interface the declaration is about.
@@ -64,6 +66,7 @@ func (d *Declaration) lay(on *Domain) {
 	}
 	on.Check, on.PreferPublic = d.Check, d.PreferPublic
 	on.Metered, on.Weight = d.Metered, max(d.Weight, 1)
+	on.Bandwidth, on.Cap = d.Bandwidth, d.Cap
 	if d.Trusted != nil && *d.Trusted {
 		on.Trust = Trusted
 	}

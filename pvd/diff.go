@@ -58,6 +58,8 @@ type values struct {
 	Ifindex, MTU, Weight        int
 	State                       State
 	Connectivity                Connectivity
+	Bandwidth                   Bandwidth
+	Cap                         Cap
 }
 
 func scalars(d *Domain) values {
@@ -66,6 +68,7 @@ func scalars(d *Domain) values {
 		Internet: d.Internet, Trust: d.Trust, Metered: d.Metered, PreferPublic: d.PreferPublic, Portal: d.Portal, Additional: d.Additional,
 		Isolated: d.Isolated, PortalURL: d.PortalURL, Check: d.Check, Slot: d.Slot, Attached: d.Attached,
 		Ifindex: d.Ifindex, MTU: d.MTU, Weight: d.Weight, State: d.State, Connectivity: d.Connectivity,
+		Bandwidth: d.Bandwidth, Cap: d.Cap,
 	}
 }
 

@@ -69,10 +69,13 @@ func TestEqualSeesEveryField(t *testing.T) {
 		case reflect.Slice:
 			f.Set(reflect.MakeSlice(f.Type(), 1, 1))
 		case reflect.Struct:
-			if first := f.Field(0); first.Kind() == reflect.Bool {
-				first.SetBool(true)
-			} else {
-				first.SetString("x")
+			switch f = f.Field(0); f.Kind() {
+			case reflect.Bool:
+				f.SetBool(true)
+			case reflect.Uint64:
+				f.SetUint(7)
+			default:
+				f.SetString("x")
 			}
 		}
 		name := reflect.TypeFor[Domain]().Field(i).Name

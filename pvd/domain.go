@@ -73,10 +73,23 @@ type Domain struct {
 	Internet     bool   // false: only its zones, prefixes and routes
 	// Isolated: validation found no Internet behind it while another domain has
 	// it, so that it is left to its own zones, prefixes and routes.
-	Isolated bool
-	Trust    Trust
-	Metered  bool
-	Weight   int // of the weighted algorithm, at least 1
+	Isolated  bool
+	Trust     Trust
+	Metered   bool
+	Weight    int // of the weighted algorithm, at least 1
+	Bandwidth Bandwidth
+	Cap       Cap
+}
+
+// Bandwidth is what a domain can carry, as declared; bits per second, 0 if it is
+// not known.
+type Bandwidth struct{ Down, Up uint64 }
+
+// Cap is how much data a domain may carry in a month. The zero Cap is none.
+type Cap struct {
+	Bytes    uint64 // both directions together
+	ResetDay int    // day of the month on which it begins again
+	Stop     bool   // when it is reached no new flow is put there; else only where nothing else is left
 }
 
 // Numbers that every domain's table and mark are derived from (contract: own

@@ -34,6 +34,8 @@ type flows struct {
 	nextID atomic.Uint64
 	mu     sync.Mutex
 	live   map[uint64]*entry
+	ended  ended
+	on     [pvd.MaxDomains]atomic.Int32 // connected flows by slot
 }
 
 // entry is one place in the table, held from the decision to the end.
@@ -43,6 +45,7 @@ type entry struct {
 	rec  Record
 	conn *stack.Conn
 	up   stack.Uplink
+	to   netip.Addr // where it really goes
 }
 
 func (t *flows) init(limit int) { t.max, t.live = limit, make(map[uint64]*entry) }
@@ -61,16 +64,23 @@ func (t *flows) reserve() (*entry, bool) {
 
 // release gives the place back.
 func (t *flows) release(e *entry) {
+	if rec, ok := e.record(); ok {
+		t.ended.add(rec)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.live, e.id)
+	if e.conn != nil {
+		t.on[e.rec.Domain.Slot].Add(-1)
+	}
 }
 
 // start fills the place with a flow that is connected on both sides.
-func (e *entry) start(f flow.Flow, c scheduler.Candidate, d *scheduler.Decision, up stack.Uplink, conn *stack.Conn) {
+func (t *flows) start(e *entry, f flow.Flow, to netip.Addr, c scheduler.Candidate, d *scheduler.Decision, up stack.Uplink, conn *stack.Conn) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.conn, e.up = conn, up
+	e.conn, e.up, e.to = conn, up, to
+	t.on[c.Domain.Slot].Add(1)
 	e.rec = Record{
 		ID: e.id, Flow: f, Domain: c.Domain, Rule: d.Rule, Actor: d.Actor, Reason: d.Reason,
 		Started: time.Now(), State: "established",

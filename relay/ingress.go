@@ -20,8 +20,32 @@ type Locals struct {
 	// Sources are the addresses of this host that apps may send from: mif0's
 	// own and those of interfaces that are no uplinks.
 	Sources map[netip.Addr]struct{}
-	// LANs are the prefixes of the networks carried in router mode.
-	LANs []netip.Prefix
+	// LANs are the networks carried in router mode.
+	LANs []LAN
+}
+
+// LAN is a network whose hosts are carried, behind one interface.
+type LAN struct {
+	Prefix    netip.Prefix
+	Interface string
+}
+
+// LANOf returns the LAN interface that a flow with this source would come in by,
+// "" for the host's own. Safe for concurrent use.
+func (r *Relay) LANOf(src netip.Addr) string { return r.locals.Load().lanOf(src) }
+
+// lanOf returns the interface that the hosts' flows with this source come in by,
+// "" for the host's own.
+func (l *Locals) lanOf(src netip.Addr) string {
+	if _, own := l.Sources[src]; own || len(l.LANs) == 0 {
+		return ""
+	}
+	for _, lan := range l.LANs {
+		if lan.Prefix.Contains(src) {
+			return lan.Interface
+		}
+	}
+	return ""
 }
 
 // SetLocals replaces what ingress accepts. Safe for concurrent use.
@@ -99,7 +123,7 @@ func (r *Relay) acceptable(info *packet.Info) bool {
 		return true
 	}
 	for _, lan := range l.LANs {
-		if lan.Contains(info.Src) {
+		if lan.Prefix.Contains(info.Src) {
 			return true
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mifvif/dns"
+	"mifvif/flow"
 	"mifvif/nat"
 	"mifvif/packet"
 	"mifvif/pvd"
@@ -30,11 +31,19 @@ type Dialer interface {
 	DialTCP(ctx context.Context, d *pvd.Domain, src netip.Addr, dst netip.AddrPort, tos uint8) (stack.Uplink, error)
 }
 
+// Owners says whose a flow of this host is, as far as the rules in force ask. It is
+// asked once for each decision and may take the time of a few system calls; it
+// must be safe for concurrent use.
+type Owners interface {
+	Owner(f flow.Flow) flow.Owner
+}
+
 // Config holds the stations a Relay conducts and its limits.
 type Config struct {
 	Device    Device
 	Scheduler *scheduler.Scheduler
 	Dialer    Dialer
+	Owners    Owners // nil: nobody's flows are told apart
 	NAT       *nat.Table
 	Resolver  *dns.Server
 	Names     *dns.Names
@@ -90,5 +99,6 @@ func (r *Relay) Run(ctx context.Context) error {
 	g.Go(func() error { return r.cfg.NAT.Run(ctx) })
 	g.Go(func() error { return r.cfg.Resolver.Run(ctx) })
 	g.Go(func() error { return r.ingress(ctx) })
+	g.Go(func() error { return r.sample(ctx) })
 	return g.Wait()
 }

@@ -30,6 +30,7 @@ func (r *Relay) request(req *stack.Request) {
 	}
 	asked := f.Dst
 	r.cfg.Names.Recall(&f)
+	r.identify(&f, asked)
 	decision := r.cfg.Scheduler.Pick(f)
 	if decision.Refusal != scheduler.NotRefused {
 		r.drops.refused.Add(1)
@@ -54,8 +55,9 @@ func (r *Relay) request(req *stack.Request) {
 		abort(up)
 		return
 	}
+	real := f.Dst.Addr()
 	f.Dst = asked // as the app and people call it
-	place.start(f, on.Candidate, &decision, up, conn)
+	r.flows.start(place, f, real, on.Candidate, &decision, up, conn)
 	conn.Join(on.ctx, up, func(err error) {
 		r.flows.release(place)
 		if err != nil {
@@ -76,10 +78,17 @@ type standing struct {
 func (r *Relay) connect(req *stack.Request, f flow.Flow, d *scheduler.Decision) (stack.Uplink, standing, error) {
 	var last error
 	candidates := d.Candidates()
-	for i, c := range candidates {
+	if d.Race > 1 {
+		up, on, err := r.race(req, f, d)
+		if err == nil || errors.Is(err, unix.ECONNREFUSED) || req.Over() {
+			return up, on, err
+		}
+		last = err
+	}
+	for i, c := range candidates[d.Race:] {
 		on := standing{c, r.domainContext(c, d.OnFailure)}
 		timeout := attemptTimeout
-		if i == len(candidates)-1 {
+		if i == len(candidates)-1-d.Race {
 			timeout = lastTimeout
 		}
 		up, err := r.dial(req, on, f, timeout)
@@ -101,7 +110,17 @@ func (r *Relay) connect(req *stack.Request, f flow.Flow, d *scheduler.Decision) 
 func (r *Relay) dial(req *stack.Request, on standing, f flow.Flow, timeout time.Duration) (stack.Uplink, error) {
 	ctx, cancel := req.Under(on.ctx, timeout)
 	defer cancel()
-	return r.cfg.Dialer.DialTCP(ctx, on.Domain, on.Source, f.Dst, f.DSCP<<2)
+	return r.attempt(ctx, on, f)
+}
+
+// attempt dials, and remembers how it ended.
+func (r *Relay) attempt(ctx context.Context, on standing, f flow.Flow) (stack.Uplink, error) {
+	began := time.Now()
+	up, err := r.cfg.Dialer.DialTCP(ctx, on.Domain, on.Source, f.Dst, f.DSCP<<2)
+	if on.ctx.Err() == nil {
+		r.learn(on.Domain.Key(), f.Dst.Addr(), began, err)
+	}
+	return up, err
 }
 
 // domainContext returns what a flow stands on: its domain, or, where the rule

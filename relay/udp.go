@@ -25,9 +25,13 @@ func (r *Relay) udp(h tun.Header, info *packet.Info, data []byte) {
 func (r *Relay) carry(h tun.Header, f flow.Flow, info *packet.Info, data []byte) {
 	asked := f.Dst
 	r.cfg.Names.Recall(&f)
+	if r.cfg.Scheduler.Needs().Ingress {
+		f.Ingress = r.locals.Load().lanOf(f.Src.Addr())
+	}
 	if r.cfg.NAT.Forward(h, info, data, r.cfg.Scheduler.Named(f)) {
 		return
 	}
+	r.identify(&f, asked)
 	d := r.cfg.Scheduler.Pick(f)
 	if d.Refusal != scheduler.NotRefused {
 		r.drops.refused.Add(1)
@@ -72,5 +76,14 @@ func flowOf(info *packet.Info) flow.Flow {
 		Src:   netip.AddrPortFrom(info.Src, info.SrcPort),
 		Dst:   netip.AddrPortFrom(info.Dst, info.DstPort),
 		DSCP:  info.TOS >> 2,
+	}
+}
+
+// identify fills in who sends a flow: the LAN it comes from, or whose socket it
+// is where a rule asks. asked is the destination as the app knows it.
+func (r *Relay) identify(f *flow.Flow, asked netip.AddrPort) {
+	f.Ingress = r.locals.Load().lanOf(f.Src.Addr())
+	if f.Ingress == "" && r.cfg.Owners != nil {
+		f.Owner = r.cfg.Owners.Owner(flow.Flow{Proto: f.Proto, Src: f.Src, Dst: asked})
 	}
 }

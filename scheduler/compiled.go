@@ -10,9 +10,20 @@ type compiled struct {
 // Needs says what a policy has to know of a flow besides its packet, so that
 // nobody looks for what no rule asks.
 type Needs struct {
-	Name  bool // Flow.Name, for Named
-	Owner bool // Flow.Owner
-	time  bool
+	Name    bool // Flow.Name, for Named
+	Ingress bool // Flow.Ingress, for Named
+	// Of Flow.Owner: anything at all, the group, the process.
+	Owner, Cgroup, Process bool
+	time                   bool
+}
+
+// add notes what a match asks for.
+func (n *Needs) add(m *Match) {
+	n.Name = n.Name || len(m.Names) > 0
+	n.Ingress = n.Ingress || len(m.Ingress) > 0
+	n.Cgroup, n.Process = n.Cgroup || len(m.Cgroups) > 0, n.Process || len(m.Processes) > 0
+	n.Owner = n.Owner || n.Cgroup || n.Process || len(m.Users) > 0
+	n.time = n.time || len(m.When) > 0
 }
 
 // compile makes the indexes over the rules of a policy.
@@ -27,9 +38,7 @@ func compile(policy *Policy) *compiled {
 		if m.tellsApart(0) || m.tellsApart(1) {
 			naming = append(naming, &m)
 		}
-		c.needs.Name = c.needs.Name || len(m.Names) > 0
-		c.needs.Owner = c.needs.Owner || len(m.Users)+len(m.Processes)+len(m.Cgroups) > 0
-		c.needs.time = c.needs.time || len(m.When) > 0
+		c.needs.add(&m)
 	}
 	for actor := range by {
 		c.actors[actor] = newIndex(by[actor], false)

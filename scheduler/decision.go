@@ -78,6 +78,11 @@ type Decision struct {
 	OnFailure        OnFailure
 	OnRecovery       OnRecovery
 	RecoveryDeadline time.Duration // with RecoverMoveIdle; 0: none
+
+	// Race: that many candidates, from the first, may be tried side by side (RFC
+	// 8305, across domains); 0 where they must be tried one after the other.
+	Race      int
+	RaceAfter time.Duration // between the first SYN to each
 }
 
 // Candidates returns the domains to try, best first; empty when refused. The

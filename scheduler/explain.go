@@ -1,6 +1,10 @@
 package scheduler
 
 import (
+	"fmt"
+	"slices"
+	"time"
+
 	"mifvif/flow"
 	"mifvif/pvd"
 )
@@ -34,14 +38,32 @@ func (s *Scheduler) Explain(f flow.Flow) Explanation {
 	var named []Verdict
 	for i, c := range p.dec.Candidates() {
 		if i == 0 {
-			named = append(named, Verdict{c.Domain.Name, "chosen", p.dec.Reason})
+			named = append(named, Verdict{c.Domain.Name, "chosen", p.dec.Reason + p.shown(c.Domain)})
 			continue
 		}
-		named = append(named, Verdict{c.Domain.Name, "next", "tried if the one before does not answer"})
+		why := "tried if the one before does not answer"
+		if i < p.dec.Race {
+			why = "tried too when the one before is silent for " + p.dec.RaceAfter.String()
+		}
+		named = append(named, Verdict{c.Domain.Name, "next", why + p.shown(c.Domain)})
 	}
 	out.Candidates = append(named, out.Candidates...)
 	out.Decision = p.dec
 	return out
+}
+
+// shown says what flows have shown of the path in d, "" if they have not.
+func (p *pick) shown(d *pvd.Domain) string {
+	t, age, ok := p.paths.lookup(d.Key(), p.prefix)
+	switch {
+	case !ok || p.flow.dst.IsUnspecified():
+		return ""
+	case t.failing(age):
+		return fmt.Sprintf(" (%d connects in a row got no answer there)", t.failures)
+	case t.rtt == 0:
+		return ""
+	}
+	return fmt.Sprintf(" (round trip %v, loss %.0f %%)", t.rtt.Round(100*time.Microsecond), t.loss*100)
 }
 
 // trace collects an Explanation; a nil trace collects nothing.
@@ -118,6 +140,38 @@ func (t *trace) conflict(winner, loser *rule) {
 	t.out.Conflicts = append(t.out.Conflicts, Conflict{
 		winner.Name, loser.Name, "no domain satisfies both, and the " + winner.Actor.String() + "'s rule stands above",
 	})
+}
+
+// disputed notes the networks that a rule ranks other than they rank themselves.
+func (p *pick) disputed() {
+	r := p.preferring()
+	if r == nil || r.Actor >= Operator {
+		return
+	}
+	first := p.dec.candidates[0].Domain
+	for _, c := range p.dec.Candidates()[1:] {
+		switch a, b := p.advised(first), p.advised(c.Domain); {
+		case a > b && a > int(pvd.High-pvd.Medium):
+			p.trace.out.Conflicts = append(p.trace.out.Conflicts, Conflict{
+				r.Name, "router preference of " + first.Name, "its network asks to be used last, and the " + r.Actor.String() + "'s rule stands above",
+			})
+			return
+		case a > b:
+			p.trace.out.Conflicts = append(p.trace.out.Conflicts, Conflict{
+				r.Name, "router preference of " + c.Domain.Name, "its network asks to be used first, and the " + r.Actor.String() + "'s rule stands above",
+			})
+		}
+	}
+}
+
+// preferring returns the strongest rule that prefers the first candidate, or nil.
+func (p *pick) preferring() *rule {
+	for _, r := range p.spoke {
+		if r != nil && slices.Contains(r.Prefer, p.dec.candidates[0].Domain.Name) {
+			return r
+		}
+	}
+	return nil
 }
 
 func quoted(r *rule) string { return `"` + r.Name + `"` }

@@ -11,6 +11,7 @@ import (
 type members [pvd.MaxDomains / 64]uint64
 
 func (m *members) add(i int)      { m[i/64] |= 1 << (i % 64) }
+func (m *members) remove(i int)   { m[i/64] &^= 1 << (i % 64) }
 func (m *members) has(i int) bool { return m[i/64]&(1<<(i%64)) != 0 }
 
 // and returns what is in both.

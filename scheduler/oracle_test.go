@@ -19,6 +19,7 @@ type verdict struct {
 	order   []string // best first, all of them
 	ties    []int    // equal numbers: the weighted draw decides between these
 	named   bool
+	general bool // nobody claims the destination
 }
 
 // oracle decides slowly and obviously, on names instead of places and by
@@ -68,6 +69,7 @@ func oracle(policy *Policy, domains []*pvd.Domain, f flow.Flow) verdict {
 		return false
 	}
 	owned := len(filter(left, func(d *pvd.Domain) bool { return slices.Contains(owners, d) })) > 0
+	v.general = !owned
 	switch {
 	case owned || len(owners) > 0 && !required:
 		if !scope(owners) {
@@ -90,7 +92,7 @@ func oracle(policy *Policy, domains []*pvd.Domain, f flow.Flow) verdict {
 		v.refusal = NoRoute
 		return v
 	}
-	rank(&v, policy, spoke, left, is6)
+	rankOf(&v, policy, spoke, left, is6)
 	return v
 }
 
@@ -190,9 +192,23 @@ func override(left []*pvd.Domain, spoke []*Rule, is6 bool) []*pvd.Domain {
 	return in
 }
 
-// rank sorts left. With the weighted algorithm it numbers what is equal but for
+// advice is what the routers of a domain say of it.
+func advice(d *pvd.Domain, is6 bool) pvd.Preference {
+	var all []pvd.Preference
+	for _, h := range d.NextHops {
+		if h.Is6 == is6 {
+			all = append(all, h.Preference)
+		}
+	}
+	if len(all) == 0 {
+		return pvd.Medium
+	}
+	return slices.Max(all)
+}
+
+// rankOf sorts left. With the weighted algorithm it numbers what is equal but for
 // the draw.
-func rank(v *verdict, policy *Policy, spoke []*Rule, left []*pvd.Domain, is6 bool) {
+func rankOf(v *verdict, policy *Policy, spoke []*Rule, left []*pvd.Domain, is6 bool) {
 	algorithm := policy.Algorithm
 	for _, r := range slices.Backward(spoke) {
 		algorithm = cmp.Or(r.Algorithm, algorithm)
@@ -210,7 +226,16 @@ func rank(v *verdict, policy *Policy, spoke []*Rule, left []*pvd.Domain, is6 boo
 		return len(list)
 	}
 	equalButDraw := func(a, b *pvd.Domain) int {
-		for _, r := range spoke {
+		byRules := func(r *Rule) bool { return r.Actor != Default }
+		for _, r := range slices.DeleteFunc(slices.Clone(spoke), func(r *Rule) bool { return !byRules(r) }) {
+			if c := cmp.Compare(place(r.Prefer, a.Name), place(r.Prefer, b.Name)); c != 0 {
+				return c
+			}
+		}
+		if c := cmp.Compare(advice(b, is6), advice(a, is6)); c != 0 && v.general {
+			return c
+		}
+		for _, r := range slices.DeleteFunc(slices.Clone(spoke), byRules) {
 			if c := cmp.Compare(place(r.Prefer, a.Name), place(r.Prefer, b.Name)); c != 0 {
 				return c
 			}
@@ -235,7 +260,7 @@ func rank(v *verdict, policy *Policy, spoke []*Rule, left []*pvd.Domain, is6 boo
 		return 1 << 40
 	}
 	slices.SortStableFunc(left, func(a, b *pvd.Domain) int {
-		if c := equalButDraw(a, b); c != 0 || algorithm != Priority {
+		if c := equalButDraw(a, b); c != 0 || !algorithm.byOrder() || algorithm == Persistent {
 			return c
 		}
 		if c := cmp.Compare(place(order, a.Name), place(order, b.Name)); c != 0 {
@@ -248,7 +273,7 @@ func rank(v *verdict, policy *Policy, spoke []*Rule, left []*pvd.Domain, is6 boo
 	})
 	tie := 0
 	for i, d := range left {
-		if i > 0 && (algorithm == Priority || equalButDraw(left[i-1], d) != 0) {
+		if i > 0 && (algorithm == Priority || algorithm == Overflow || equalButDraw(left[i-1], d) != 0) {
 			tie++
 		}
 		v.order, v.ties = append(v.order, d.Name), append(v.ties, tie)
@@ -266,7 +291,7 @@ func TestPickAgainstOracle(t *testing.T) {
 		slices.SortFunc(domains, func(a, b *pvd.Domain) int { return cmp.Compare(a.Name, b.Name) })
 		for range 20 {
 			f := randomFlow(r)
-			want, got := oracle(policy, domains, f), s.Pick(f)
+			want, e, got := oracle(policy, domains, f), s.Explain(f), s.Pick(f)
 			if why := differs(want, got); why != "" {
 				for _, d := range domains {
 					t.Logf("%+v", *d)
@@ -280,7 +305,7 @@ func TestPickAgainstOracle(t *testing.T) {
 			if s.Named(f) != got.PerDestination || got.PerDestination != want.named {
 				t.Fatalf("seed %d, %v: named %v, per destination %v, want %v", seed, f, s.Named(f), got.PerDestination, want.named)
 			}
-			if e := s.Explain(f); names(e.Decision) != names(got) || len(e.Candidates) != len(domains) {
+			if names(e.Decision) != names(got) || len(e.Candidates) != len(domains) {
 				t.Fatalf("seed %d, %v: explained %q with %d of %d domains, decided %q",
 					seed, f, names(e.Decision), len(e.Candidates), len(domains), names(got))
 			}
@@ -331,7 +356,7 @@ func randomDomains(r *rand.Rand) []*pvd.Domain {
 			"internet", "internet", "internet", "metered", "degraded", "offline", "trusted", "overrides",
 			"10.1.0.2/24", "10.1.0.3/24", "192.168.1.2/24", "203.0.113.5/24", "203.0.113.9/32", "2001:db8:1::2/64", "fd00:8::2/64",
 			"behind=10.0.0.0/8", "behind=198.51.100.0/24", "behind=fd00::/8", "route=198.51.100.0/25", "route=0.0.0.0/0",
-			"dhcp=198.51.100.0/26", "dhcp=10.9.0.0/16", "metric=10", "metric=20", "weight=3",
+			"dhcp=198.51.100.0/26", "dhcp=10.9.0.0/16", "metric=10", "metric=20", "weight=3", "low", "high",
 		}, 14)
 		out = append(out, domain(i, string(rune('a'+i)), words...))
 	}
@@ -340,9 +365,9 @@ func randomDomains(r *rand.Rand) []*pvd.Domain {
 
 func randomPolicy(r *rand.Rand) *Policy {
 	all := []string{"a", "b", "c", "d", "e", "f", "absent"}
-	p := &Policy{Algorithm: Algorithm(r.IntN(3)), Affinity: Affinity(r.IntN(5)), Order: some(r, all, 2)}
+	p := &Policy{Algorithm: Algorithm(r.IntN(int(algorithms))), Affinity: Affinity(r.IntN(5)), Order: some(r, all, 2)}
 	for i := range r.IntN(8) {
-		rule := Rule{Name: fmt.Sprint("rule ", i), Actor: Actor(r.IntN(5)), Algorithm: Algorithm(r.IntN(3)), Affinity: Affinity(r.IntN(5))}
+		rule := Rule{Name: fmt.Sprint("rule ", i), Actor: Actor(r.IntN(5)), Algorithm: Algorithm(r.IntN(int(algorithms))), Affinity: Affinity(r.IntN(5))}
 		switch r.IntN(4) {
 		case 0:
 			rule.Require = some(r, all, 4)

@@ -10,6 +10,9 @@ const (
 	reasonWeighted   = "weighted choice"
 	reasonSticky     = "kept with earlier flows of the same affinity"
 	reasonPriority   = "first in order of priority"
+	reasonOverflow   = "first in order of priority that is not full"
+	reasonLeastUsed  = "the least used"
+	reasonLatency    = "the shortest round trip"
 	reasonPrefer     = "preferred by rule"
 	reasonRequire    = "required by rule"
 	reasonScope      = "the destination is behind this domain"
@@ -19,6 +22,7 @@ const (
 	reasonOwner      = "the domain that claims the destination is not usable"
 	reasonPrivate    = "a private destination that no usable domain can lead to"
 	reasonNoSource   = "no domain has a source address for the destination"
+	reasonSpent      = "its data cap is used up"
 	reasonRefused    = "the rule leaves no usable domain"
 	reasonAnswer     = "the name's answer came from this domain"
 	reasonAnswerGone = "the domain that the name's answer came from is not usable any more"
@@ -29,15 +33,19 @@ const (
 // pick is one decision under way. It lives on the stack of Pick.
 type pick struct {
 	*Scheduler
-	snap  *snapshot
-	flow  subject
-	left  members       // candidates still in
-	spoke [actors]*rule // the rule of each actor, without those dropped
-	owned bool          // left are the domains that claim the destination
-	zoned bool          // left are the domains that the name belongs to
-	bound bool          // left is the domain that the answer came from
-	dec   Decision
-	trace *trace // nil unless somebody asks for an explanation
+	snap     *snapshot
+	flow     subject
+	left     members       // candidates still in
+	spoke    [actors]*rule // the rule of each actor, without those dropped
+	by       Algorithm
+	key      uint64 // of the affinity, where the algorithm sticks
+	prefix   uint64 // of the path to the destination
+	released bool   // the domain of earlier flows of the key is not kept
+	owned    bool   // left are the domains that claim the destination
+	zoned    bool   // left are the domains that the name belongs to
+	bound    bool   // left is the domain that the answer came from
+	dec      Decision
+	trace    *trace // nil unless somebody asks for an explanation
 }
 
 // decide goes through the stages of standards D.1: candidates, hard, scope, rank
@@ -71,10 +79,24 @@ func (p *pick) refuseUnless(serving members, reason string) bool {
 func (p *pick) candidates() bool {
 	p.left = p.snap.usable[p.flow.family]
 	p.trace.unusable(p)
+	p.capped()
 	if p.left.empty() {
 		return p.refuse(NoRoute, reasonUnusable)
 	}
 	return true
+}
+
+// capped takes away the domains whose data cap is used up and says stop.
+func (p *pick) capped() {
+	if !p.loads.anySpent() {
+		return
+	}
+	for i := p.left.next(0); i >= 0; i = p.left.next(i + 1) {
+		if d := p.snap.domains[i]; d.Cap.Stop && p.loads.of(d).Spent {
+			p.left.remove(i)
+			p.trace.lost(d, reasonSpent)
+		}
+	}
 }
 
 // hard applies what rules require and forbid, actor by actor: a lower actor only

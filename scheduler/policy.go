@@ -39,10 +39,26 @@ type Algorithm uint8
 
 // The algorithms there are.
 const (
-	Inherit  Algorithm = iota // what the defaults say, Weighted if nothing
-	Weighted                  // in proportion to weights, sticky by affinity
-	Priority                  // the declared order, then route metric, then name
+	Inherit       Algorithm = iota // what the defaults say, Weighted if nothing
+	Weighted                       // in proportion to weights, or to bandwidths, sticky by affinity
+	Priority                       // the declared order, then route metric, then name
+	Overflow                       // Priority, but past the domains that are full
+	LeastUsed                      // the least part of the bandwidth in use, then the fewest flows
+	LowestLatency                  // the shortest round trip to the destination, as flows have shown
+	Fastest                        // LowestLatency, and the first candidates race
+	Persistent                     // Priority, and what is once on a domain stays there
+	algorithms                     // how many there are
 )
+
+// byOrder reports whether the algorithm follows the declared order.
+func (a Algorithm) byOrder() bool { return a == Priority || a == Overflow || a == Persistent }
+
+// sticks reports whether flows of one affinity stay together. Priority and
+// Overflow follow their order for each flow.
+func (a Algorithm) sticks() bool { return a != Priority && a != Overflow }
+
+// byLatency reports whether the algorithm asks what paths are like.
+func (a Algorithm) byLatency() bool { return a == LowestLatency || a == Fastest }
 
 // Affinity is which flows are kept together on one domain.
 type Affinity uint8
@@ -123,6 +139,7 @@ type Rule struct {
 	OnFailure        OnFailure
 	OnRecovery       OnRecovery
 	RecoveryDeadline time.Duration
+	Race             bool // the first candidates are tried at once
 }
 
 // Policy is everything that is decided by rules. It is immutable once published.
@@ -147,6 +164,20 @@ func (r *Rule) hard() bool { return len(r.Require) > 0 || len(r.Forbid) > 0 }
 // allows reports whether the hard part of the rule lets a domain of that name be.
 func (r *Rule) allows(name string) bool {
 	return (len(r.Require) == 0 || slices.Contains(r.Require, name)) && !slices.Contains(r.Forbid, name)
+}
+
+// Contradict reports whether no domain could ever satisfy the hard parts of both
+// rules.
+func Contradict(a, b *Rule) bool {
+	if !a.hard() || !b.hard() || len(a.Require)+len(b.Require) == 0 {
+		return false
+	}
+	for _, name := range slices.Concat(a.Require, b.Require) {
+		if a.allows(name) && b.allows(name) {
+			return false
+		}
+	}
+	return true
 }
 
 // effect returns the strongest word of a rule.

@@ -12,22 +12,51 @@ import (
 // standing is where a candidate stands in the order: smaller is better, the
 // first difference decides (standards D.1, rank and score stage).
 type standing struct {
+	rank
+
+	stuck   bool          // earlier flows of the affinity are on it
+	full    bool          // of the overflow algorithm
+	metric  int           // of the algorithms by order
+	used    int           // of the least-used algorithm
+	flows   float64       // likewise
+	latency time.Duration // of the algorithms by latency; unknown paths come first, or they would never be known
+	score   float64       // of the weighted algorithm; more is better
+	place   int           // by name
+}
+
+// rank is what no score makes up for.
+type rank struct {
 	prefer   [actors]int // place in each actor's order
+	advised  int         // how far back its network puts itself: behind operators' rules
 	degraded bool
-	metered  bool    // last unless asked for
-	metric   int     // of the priority algorithm
-	score    float64 // of the weighted algorithm; more is better
-	place    int     // by name
+	failing  bool // connects to the destination get no answer
+	spent    bool // its data cap is used up
+	metered  bool // last unless asked for
 }
 
 func (a *standing) compare(b *standing) int {
 	return cmp.Or(
-		slices.Compare(a.prefer[:], b.prefer[:]),
-		compareBool(a.degraded, b.degraded),
-		compareBool(a.metered, b.metered),
+		a.rank.compare(&b.rank),
+		compareBool(b.stuck, a.stuck),
+		compareBool(a.full, b.full),
 		cmp.Compare(a.metric, b.metric),
+		cmp.Compare(a.used, b.used),
+		cmp.Compare(a.flows, b.flows),
+		cmp.Compare(a.latency, b.latency),
 		cmp.Compare(b.score, a.score),
 		cmp.Compare(a.place, b.place),
+	)
+}
+
+func (a *rank) compare(b *rank) int {
+	return cmp.Or(
+		slices.Compare(a.prefer[:Default], b.prefer[:Default]),
+		cmp.Compare(a.advised, b.advised),
+		cmp.Compare(a.prefer[Default], b.prefer[Default]),
+		compareBool(a.degraded, b.degraded),
+		compareBool(a.failing, b.failing),
+		compareBool(a.spent, b.spent),
+		compareBool(a.metered, b.metered),
 	)
 }
 
@@ -44,12 +73,13 @@ func compareBool(a, b bool) int {
 
 // order ranks and scores what is left and names the best candidates.
 func (p *pick) order() {
-	algorithm, key := p.algorithm(), uint64(0)
+	p.by = p.algorithm()
 	var stuck *pvd.Domain
-	if algorithm == Weighted {
-		key = p.affinityKey(p.affinity(), p.app(p.flow.src), &p.flow)
-		stuck = p.stuck(key)
+	if p.by.sticks() {
+		p.key = p.affinityKey(p.affinity(), p.app(p.flow.src), &p.flow)
+		stuck = p.stuck(p.key)
 	}
+	p.prefix = pathPrefix(p.flow.dst)
 	var at [MaxCandidates]standing
 	for i := p.left.next(0); i >= 0; i = p.left.next(i + 1) {
 		d := p.snap.domains[i]
@@ -58,22 +88,17 @@ func (p *pick) order() {
 			p.trace.lost(d, "it has no source address for the destination")
 			continue
 		}
-		s := p.standing(i, d)
-		switch {
-		case algorithm == Priority:
-			s.metric = p.priority(i, d)
-		case d == stuck:
-			s.score = math.Inf(1)
-		default:
-			s.score = draw(key, p.snap.hashes[i], d.Weight)
-		}
-		p.insert(&at, s, Candidate{d, src})
+		p.insert(&at, p.standing(i, d, d == stuck), Candidate{d, src})
 	}
 	if p.dec.n == 0 {
 		p.refuse(NoRoute, reasonNoSource)
 		return
 	}
-	p.settle(algorithm, key, stuck)
+	if p.by.byLatency() {
+		p.hesitate(&at, stuck)
+	}
+	p.race(&at)
+	p.settle(stuck)
 }
 
 // insert puts c where it belongs; the worst one falls out when there are more
@@ -99,15 +124,55 @@ func (p *pick) insert(at *[MaxCandidates]standing, s standing, c Candidate) {
 	at[i], p.dec.candidates[i] = s, c
 }
 
-// standing returns what is known of a candidate before its score.
-func (p *pick) standing(i int, d *pvd.Domain) standing {
-	s := standing{degraded: d.State == pvd.Degraded, metered: d.Metered, place: i}
+// standing returns where a candidate stands under the algorithm.
+func (p *pick) standing(i int, d *pvd.Domain, stuck bool) standing {
+	load := p.loads.of(d)
+	trail, age, known := p.paths.lookup(d.Key(), p.prefix)
+	s := standing{place: i, rank: rank{
+		degraded: d.State == pvd.Degraded, failing: known && trail.failing(age), spent: load.Spent, metered: d.Metered,
+	}}
 	for actor, r := range p.spoke {
 		if r != nil {
 			s.prefer[actor] = placeIn(r.prefer, i)
 		}
 	}
+	s.advised = p.advised(d)
+	s.stuck = stuck && !p.by.byLatency()
+	switch p.by {
+	case Overflow:
+		s.full = load.full(d.Bandwidth)
+	case LeastUsed:
+		fresh := p.loads.chosen(d)
+		s.used = load.used(d.Bandwidth) + fresh
+		s.flows = float64(load.Flows+fresh) / float64(p.snap.shares[i])
+	case LowestLatency, Fastest:
+		s.latency = trail.cost()
+	}
+	if p.by.byOrder() {
+		s.metric = p.priority(i, d)
+	} else if !s.stuck {
+		s.score = draw(p.key, p.snap.hashes[i], p.snap.shares[i])
+	}
 	return s
+}
+
+// advised returns how far back a network puts itself with the preference of its
+// routers (RFC 4191 2.1), where nobody claims the destination: it ranks behind what
+// users and administrators say.
+func (p *pick) advised(d *pvd.Domain) int {
+	if p.owned || p.zoned || p.bound {
+		return 0
+	}
+	best, found := pvd.Low, false
+	for _, h := range d.NextHops {
+		if h.Is6 == (p.flow.family == 1) {
+			best, found = max(best, h.Preference), true
+		}
+	}
+	if !found {
+		best = pvd.Medium
+	}
+	return int(pvd.High - best)
 }
 
 // placeIn returns where place i stands in a list, its length if it does not.
@@ -146,9 +211,9 @@ func (p *pick) priority(i int, d *pvd.Domain) int {
 // draw is a domain's lot for one key (weighted rendezvous hashing): the highest
 // wins, in proportion to weights, and a domain that comes or goes moves only the
 // keys that it wins or held.
-func draw(key, domain uint64, weight int) float64 {
+func draw(key, domain, share uint64) float64 {
 	u := (float64(finish(key^domain)>>11) + 0.5) / (1 << 53)
-	return -float64(max(weight, 1)) / math.Log(u)
+	return -float64(share) / math.Log(u)
 }
 
 // algorithm returns that of the strongest rule that names one.
@@ -167,6 +232,9 @@ func (p *pick) affinity() Affinity {
 		if r != nil && r.Affinity != AffinityInherit {
 			return r.Affinity
 		}
+	}
+	if p.by == Persistent {
+		return cmp.Or(p.snap.policy.Affinity, AffinitySource)
 	}
 	return cmp.Or(p.snap.policy.Affinity, AffinitySite)
 }
@@ -196,22 +264,29 @@ func (p *pick) stuck(key uint64) *pvd.Domain {
 // settle says why the first candidate is the first and what is to become of the
 // flow, and keeps the key where it is unless the decision is only asked about. A
 // flow that a rule puts elsewhere does not take the others of its key along.
-func (p *pick) settle(algorithm Algorithm, key uint64, stuck *pvd.Domain) {
+func (p *pick) settle(stuck *pvd.Domain) {
 	first := p.dec.candidates[0].Domain
 	if p.dec.Reason == "" {
-		p.dec.Reason = p.reason(algorithm, first == stuck)
+		p.dec.Reason = p.reason(first == stuck)
 	}
 	p.fates()
-	if algorithm == Weighted && p.affinity() != AffinityNone && p.trace == nil {
+	if p.trace != nil {
+		p.disputed()
+		return
+	}
+	if !p.flow.dst.IsUnspecified() { // else it is a question about a name, no flow
+		p.loads.chose(first)
+	}
+	if p.by.sticks() && p.affinity() != AffinityNone {
 		on := first
-		if stuck != nil {
+		if stuck != nil && !p.released {
 			on = stuck
 		}
-		p.sticky.keep(key, on.Key())
+		p.sticky.keep(p.key, on.Key(), p.by == Persistent)
 	}
 }
 
-func (p *pick) reason(algorithm Algorithm, stuck bool) string {
+func (p *pick) reason(stuck bool) string {
 	switch {
 	case p.bound:
 		return reasonAnswer
@@ -219,28 +294,28 @@ func (p *pick) reason(algorithm Algorithm, stuck bool) string {
 		return reasonZone
 	case p.owned:
 		return reasonScope
-	case p.preferred() && p.favoured():
+	case p.required() && len(p.strongest().Require) > 0:
+		return reasonRequire
+	case p.preferring() != nil:
 		return reasonPrefer
 	case p.required():
 		return reasonRequire
 	case p.dec.n == 1:
 		return reasonOnly
-	case algorithm == Priority:
-		return reasonPriority
 	case stuck:
 		return reasonSticky
 	}
-	return reasonWeighted
-}
-
-// favoured reports whether a rule prefers the first candidate.
-func (p *pick) favoured() bool {
-	for _, r := range p.spoke {
-		if r != nil && slices.Contains(r.Prefer, p.dec.candidates[0].Domain.Name) {
-			return true
-		}
+	switch p.by {
+	case Priority, Persistent:
+		return reasonPriority
+	case Overflow:
+		return reasonOverflow
+	case LeastUsed:
+		return reasonLeastUsed
+	case LowestLatency, Fastest:
+		return reasonLatency
 	}
-	return false
+	return reasonWeighted
 }
 
 // fates fills in what becomes of the flow later, each as the strongest rule that

@@ -231,7 +231,7 @@ func TestStickyIsBoundedAndCounts(t *testing.T) {
 		s := newSticky()
 		const room = stickyShards * stickyBuckets * stickyWays
 		for i := range uint64(4 * room) {
-			s.keep(finish(i+1), pvd.Key{Slot: 7})
+			s.keep(finish(i+1), pvd.Key{Slot: 7}, false)
 		}
 		found := uint64(0)
 		for i := range uint64(4 * room) {
@@ -245,7 +245,7 @@ func TestStickyIsBoundedAndCounts(t *testing.T) {
 		before := s.evicted.Load()
 		time.Sleep(stickyFor)
 		for i := range uint64(room) {
-			s.keep(finish(i+1<<40), pvd.Key{Slot: 8})
+			s.keep(finish(i+1<<40), pvd.Key{Slot: 8}, false)
 		}
 		if late := s.evicted.Load() - before; late > room/5 {
 			t.Errorf("%d keys counted as evicted: those whose time was over do not count", late)

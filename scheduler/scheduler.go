@@ -33,12 +33,14 @@ type Scheduler struct {
 	now      func() time.Time
 	snapshot atomic.Pointer[snapshot]
 	sticky   *sticky
+	paths    *paths
+	loads    loads
 	sites    sites
 }
 
 // New returns a Scheduler without domains: it refuses everything until Publish.
 func New(cfg Config) *Scheduler {
-	s := &Scheduler{source: cfg.Source, app: cfg.App, now: time.Now, sticky: newSticky()}
+	s := &Scheduler{source: cfg.Source, app: cfg.App, now: time.Now, sticky: newSticky(), paths: newPaths()}
 	if s.app == nil {
 		s.app = func(a netip.Addr) netip.Addr { return a }
 	}
@@ -62,9 +64,9 @@ func (s *Scheduler) about(f flow.Flow, snap *snapshot) subject {
 }
 
 // Pick returns the candidates for f, best first, and the reason. It reads one
-// immutable snapshot and does not allocate, but for names that are new to it.
-// Flows of one affinity stay on the domain of the first for ten minutes after
-// the last decision.
+// immutable snapshot, and what was measured, and does not allocate, but for names
+// that are new to it. Flows of one affinity stay on the domain of the first for
+// ten minutes after the last decision.
 //
 // A destination of zeros stands for one that is not known yet, as in the
 // question about a name: it is nobody's and public, and the zone of the name

@@ -13,6 +13,7 @@ import (
 type snapshot struct {
 	domains []*pvd.Domain
 	hashes  []uint64 // of their names, for the weighted draw
+	shares  []uint64 // what each is worth in it
 	policy  *Policy
 	order   []int // places of Policy.Order, -1 for one that is not there
 
@@ -59,6 +60,7 @@ func newSnapshot(set *pvd.Set, policy *Policy, last *snapshot) *snapshot {
 		s.classify(i, d)
 		s.claimFor(i, d)
 	}
+	s.shares = sharesOf(s.domains)
 	for f := range s.general {
 		reach := s.usable[f].and(&s.general[f])
 		reach = reach.without(&s.inside[f])
@@ -68,6 +70,23 @@ func newSnapshot(set *pvd.Set, policy *Policy, last *snapshot) *snapshot {
 	s.place(places)
 	s.zones = zonesOf(s.domains)
 	return s
+}
+
+// sharesOf returns what each domain is worth: its weight; or, where all weights
+// are alike and all domains with Internet declare their bandwidth, that.
+func sharesOf(domains []*pvd.Domain) []uint64 {
+	out := make([]uint64, len(domains))
+	byBandwidth := len(domains) > 0
+	for i, d := range domains {
+		out[i] = uint64(max(d.Weight, 1))
+		byBandwidth = byBandwidth && d.Weight == domains[0].Weight && (!d.Internet || d.Bandwidth.Down+d.Bandwidth.Up > 0)
+	}
+	if byBandwidth {
+		for i, d := range domains {
+			out[i] = max(d.Bandwidth.Down+d.Bandwidth.Up, 1)
+		}
+	}
+	return out
 }
 
 // classify notes what a domain is good for.

@@ -8,10 +8,14 @@ import (
 	"mifvif/pvd"
 )
 
-// stickyFor is how long after its last decision a key stays where it was.
-const stickyFor = 10 * time.Minute
+// How long after its last decision a key stays where it was, and how long with
+// the persistent algorithm.
+const (
+	stickyFor     = 10 * time.Minute
+	persistentFor = 24 * time.Hour
+)
 
-// Bounds of the affinity memory: 65,536 keys, 2 MiB.
+// Bounds of the affinity memory: 65,536 keys, 5 MiB.
 const (
 	stickyShards  = 64
 	stickyBuckets = 128 // of one shard
@@ -38,6 +42,8 @@ type stuck struct {
 	key    uint64
 	domain pvd.Key
 	until  time.Duration // since sticky.began
+	rival  pvd.Key       // a domain that is better, as far as anybody asked
+	since  time.Duration // when it began to be
 }
 
 func newSticky() *sticky { return &sticky{began: time.Now()} }
@@ -62,7 +68,11 @@ func (s *sticky) lookup(key uint64) (pvd.Key, bool) {
 }
 
 // keep notes that key is on d and in use.
-func (s *sticky) keep(key uint64, d pvd.Key) {
+func (s *sticky) keep(key uint64, d pvd.Key, persistent bool) {
+	lasts := stickyFor
+	if persistent {
+		lasts = persistentFor
+	}
 	now := time.Since(s.began)
 	sh, bucket := s.bucket(key)
 	sh.mu.Lock()
@@ -80,5 +90,29 @@ func (s *sticky) keep(key uint64, d pvd.Key) {
 	if at.key != key && at.until > now {
 		s.evicted.Add(1)
 	}
-	*at = stuck{key, d, now + stickyFor}
+	if at.key != key || at.domain != d {
+		*at = stuck{key: key, domain: d}
+	}
+	at.until = now + lasts
+}
+
+// rival notes that another domain is better for a key that is kept, none if it
+// is zero, and returns for how long the same one has been. Unless note is set it
+// only looks.
+func (s *sticky) rival(key uint64, d pvd.Key, note bool) time.Duration {
+	now := time.Since(s.began)
+	sh, bucket := s.bucket(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for i := range bucket {
+		e := &bucket[i]
+		switch {
+		case e.key != key || e.until <= now:
+		case e.rival == d:
+			return now - e.since
+		case note:
+			e.rival, e.since = d, now
+		}
+	}
+	return 0
 }

@@ -14,7 +14,7 @@ import (
 // (kernel), dhcp (a route from DHCP).
 func domain(slot int, name string, words ...string) *pvd.Domain {
 	d := &pvd.Domain{Name: name, Slot: uint16(slot), Attached: 1, State: pvd.Online, Weight: 1, Ifindex: slot + 2}
-	metric := 0
+	metric, preference := 0, pvd.Medium
 	for _, w := range words {
 		key, value, _ := strings.Cut(w, "=")
 		switch key {
@@ -39,13 +39,17 @@ func domain(slot int, name string, words ...string) *pvd.Domain {
 		case "dhcp":
 			d.Routes = append(d.Routes, pvd.Route{Dst: netip.MustParsePrefix(value), Origin: pvd.FromDHCPv4})
 		case "overrides":
+		case "low":
+			preference = pvd.Low
+		case "high":
+			preference = pvd.High
 		default:
 			d.Addresses = append(d.Addresses, pvd.Address{Prefix: netip.MustParsePrefix(w)})
 		}
 	}
 	for _, is6 := range []bool{false, true} {
 		if d.Internet && d.HasSource(is6) {
-			d.NextHops = append(d.NextHops, pvd.NextHop{Is6: is6, Metric: metric, Overrides: strings.Contains(strings.Join(words, " "), "overrides")})
+			d.NextHops = append(d.NextHops, pvd.NextHop{Is6: is6, Metric: metric, Preference: preference, Overrides: strings.Contains(strings.Join(words, " "), "overrides")})
 		}
 	}
 	return d

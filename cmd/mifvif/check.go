@@ -22,8 +22,12 @@ func checkCommand(*globals) *cobra.Command {
 				fmt.Fprint(cmd.OutOrStdout(), config.Defaults())
 				return nil
 			}
-			if _, err := readConfig(path); err != nil {
+			cfg, err := readConfig(path)
+			if err != nil {
 				return err
+			}
+			for _, w := range cfg.Warnings {
+				fmt.Fprintln(cmd.OutOrStdout(), w)
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "the configuration is valid")
 			return nil

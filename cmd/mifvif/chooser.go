@@ -24,6 +24,7 @@ const (
 type chooser struct {
 	scheduler *scheduler.Scheduler
 	domains   func() *pvd.Set
+	asker     func(netip.AddrPort) flow.Owner
 }
 
 // Choose implements dns.Chooser. A name in a domain's zone goes there and
@@ -32,12 +33,12 @@ func (c chooser) Choose(q dns.Query, into []*pvd.Domain) dns.Choice {
 	set := c.domains()
 	out := dns.Choice{Domains: into, MaxTTL: ttl(set)}
 	if q.Reverse.IsValid() {
-		d := c.scheduler.Pick(question(q, q.Reverse.Addr()))
+		d := c.scheduler.Pick(c.question(q, q.Reverse.Addr()))
 		out.Domains, out.Reason = withResolvers(out.Domains, &d), d.Reason
 		return out
 	}
-	v4 := c.scheduler.Pick(question(q, netip.IPv4Unspecified()))
-	v6 := c.scheduler.Pick(question(q, netip.IPv6Unspecified()))
+	v4 := c.scheduler.Pick(c.question(q, netip.IPv4Unspecified()))
+	v6 := c.scheduler.Pick(c.question(q, netip.IPv6Unspecified()))
 	out.Reason, out.Zone = v4.Reason, v4.Zone
 	if len(v4.Candidates()) == 0 {
 		out.Reason = v6.Reason
@@ -76,9 +77,9 @@ func ours(d *pvd.Domain, zone string) bool {
 
 // question restates a query as the flow that will follow it, which may be of the
 // other family than the query.
-func question(q dns.Query, dst netip.Addr) flow.Flow {
+func (c chooser) question(q dns.Query, dst netip.Addr) flow.Flow {
 	return flow.Flow{
-		Proto: flow.UDP, Src: q.App, Dst: netip.AddrPortFrom(dst, 0), Name: strings.TrimSuffix(q.Name, "."),
+		Proto: flow.UDP, Src: q.App, Dst: netip.AddrPortFrom(dst, 0), Name: strings.TrimSuffix(q.Name, "."), Owner: c.asker(q.App),
 	}
 }
 

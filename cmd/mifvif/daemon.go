@@ -17,7 +17,9 @@ import (
 	"mifvif/config"
 	"mifvif/dns"
 	"mifvif/dns/host"
+	"mifvif/flow"
 	"mifvif/nat"
+	"mifvif/owner"
 	"mifvif/pvd"
 	"mifvif/pvd/additional"
 	"mifvif/relay"
@@ -39,6 +41,8 @@ type daemon struct {
 	current atomic.Pointer[pvd.Set]
 
 	device     *tun.Device
+	owners     owners
+	sampler    *sampler
 	uplinks    *uplinks.Set
 	scheduler  *scheduler.Scheduler
 	nat        *nat.Table
@@ -69,6 +73,16 @@ func newDaemon(path, state string, cfg *config.Config, log *slog.Logger) (*daemo
 	}
 	d.uplinks = uplinks.New(uplinks.Config{Own: cfg.Interface.Name, LANs: cfg.LANs, Undo: undo}, log)
 	d.scheduler = scheduler.New(scheduler.Config{Source: nat.SelectSource, App: d.app})
+	finder, err := owner.NewFinder()
+	if err != nil {
+		return nil, errors.Join(err, d.device.Close())
+	}
+	counted, err := openLedger(lasting(state))
+	if err != nil {
+		return nil, errors.Join(err, d.device.Close())
+	}
+	d.sampler = &sampler{d: d, ledger: counted}
+	d.owners = owners{finder, d.scheduler}
 	d.names = dns.NewNames(dns.NamesConfig{Max: 65536, PerApp: share(cfg), App: d.app, Alive: d.alive, Foreign: d.foreign})
 	if err := d.makeStations(cfg); err != nil {
 		d.device.Close()
@@ -89,12 +103,12 @@ func (d *daemon) makeStations(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	d.resolver, err = dns.New(dns.Config{Chooser: chooser{d.scheduler, d.current.Load}, Dialer: d.uplinks, Families: d.families, Learned: d.names.Learn, AliasName: d.names.AliasName}, d.log)
+	d.resolver, err = dns.New(dns.Config{Chooser: d.chooser(), Dialer: d.uplinks, Families: d.families, Learned: d.names.Learn, AliasName: d.names.AliasName}, d.log)
 	if err != nil {
 		return err
 	}
 	d.relay, err = relay.New(relay.Config{
-		Device: d.device, Scheduler: d.scheduler, Dialer: dialer{d.uplinks}, NAT: d.nat, Resolver: d.resolver, Names: d.names,
+		Device: d.device, Scheduler: d.scheduler, Dialer: dialer{d.uplinks}, Owners: d.owners, NAT: d.nat, Resolver: d.resolver, Names: d.names,
 		ResolverAddrs: cfg.DNS.Listen, House: house(cfg), MaxTCP: cfg.Limits.TCPFlows,
 		Stack: stack.Config{MTU: d.device.MTU(), Pending: cfg.Limits.PendingConnects, PerSource: share(cfg)},
 	}, d.log)
@@ -133,6 +147,12 @@ func authorities(path string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("read discovery.ca: there is no certificate in %s", path)
 	}
 	return pool, nil
+}
+
+// chooser answers the resolver where a question may be sent.
+func (d *daemon) chooser() chooser {
+	asker := func(app netip.AddrPort) flow.Owner { return d.owners.asker(app, d.config.Load().DNS.Listen) }
+	return chooser{d.scheduler, d.current.Load, asker}
 }
 
 // inside is how one domain is asked and left, for the house's own errands.
@@ -202,6 +222,7 @@ func (d *daemon) run(ctx context.Context, ready func(), extra ...func(context.Co
 	g.Go(func() error { return d.validator.Run(ctx) })
 	g.Go(func() error { return d.additional.Run(ctx) })
 	g.Go(func() error { return d.publisher.run(ctx, ready) })
+	g.Go(func() error { return d.sampler.run(ctx) })
 	for _, task := range extra {
 		g.Go(func() error { return task(ctx) })
 	}
@@ -230,6 +251,7 @@ func (d *daemon) undo() error {
 		tun.Undraw(d.config.Load().Interface.Block),
 		d.uplinks.Remove(),
 		d.device.Close(),
+		d.owners.finder.Close(),
 	)
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("undo (mifvif cleanup tries again): %w", err)

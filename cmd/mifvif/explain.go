@@ -6,11 +6,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mifvif/config"
 	"mifvif/control"
 )
 
 func explainCommand(g *globals) *cobra.Command {
 	q := control.Question{}
+	var user string
 	cmd := withJSON(&cobra.Command{
 		Use:   "explain TARGET",
 		Short: "For a name, an address or a flow id: what was or would be decided, and why",
@@ -21,6 +23,13 @@ func explainCommand(g *globals) *cobra.Command {
 			}
 			if q.Proto != "tcp" && q.Proto != "udp" && q.Proto != "icmp" {
 				return usageError{fmt.Errorf("--proto %s: tcp, udp or icmp", q.Proto)}
+			}
+			if user != "" {
+				uid, err := config.LookupUser(user)
+				if err != nil {
+					return usageError{fmt.Errorf("--user: %w", err)}
+				}
+				q.User = &uid
 			}
 			q.Target = args[0]
 			e, err := g.client().Explain(cmd.Context(), q)
@@ -41,6 +50,9 @@ func explainCommand(g *globals) *cobra.Command {
 	cmd.Flags().IntVar(&q.Port, "port", 443, "destination port")
 	cmd.Flags().StringVar(&q.Proto, "proto", "tcp", "tcp, udp or icmp")
 	cmd.Flags().IntVar(&q.DSCP, "dscp", 0, "code point, 0 to 63")
+	cmd.Flags().StringVar(&user, "user", "", "as if it were user `U`'s")
+	cmd.Flags().StringVar(&q.Process, "process", "", "as if it were process `P`'s")
+	cmd.Flags().StringVar(&q.Cgroup, "cgroup", "", "as if it came from group `C`")
 	cmd.Flags().StringVar(&q.Src, "src", "", "source address `A` (default: this host)")
 	return cmd
 }

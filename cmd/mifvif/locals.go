@@ -21,9 +21,11 @@ func locals(set *pvd.Set, st netwatch.State, cfg *config.Config) *relay.Locals {
 	for _, a := range cfg.Interface.Addresses {
 		l.Sources[a.Addr()] = struct{}{}
 	}
-	lans := make(map[int]bool)
+	lans := make(map[int]string)
 	for _, link := range st.Links {
-		lans[link.Index] = slices.Contains(cfg.LANs, link.Name)
+		if slices.Contains(cfg.LANs, link.Name) {
+			lans[link.Index] = link.Name
+		}
 	}
 	uplink := make(map[int]bool)
 	for _, d := range set.All() {
@@ -35,8 +37,8 @@ func locals(set *pvd.Set, st netwatch.State, cfg *config.Config) *relay.Locals {
 		}
 	}
 	for _, r := range st.Routes {
-		if lans[r.Ifindex] && r.Table == mainTable && r.Type == netwatch.Unicast && r.Dst.Bits() > 0 && !r.LinkDown {
-			l.LANs = append(l.LANs, r.Dst)
+		if lans[r.Ifindex] != "" && r.Table == mainTable && r.Type == netwatch.Unicast && r.Dst.Bits() > 0 && !r.LinkDown {
+			l.LANs = append(l.LANs, relay.LAN{Prefix: r.Dst, Interface: lans[r.Ifindex]})
 		}
 	}
 	return l

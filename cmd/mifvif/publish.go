@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mifvif/config"
+	"mifvif/control"
 	"mifvif/dns/host"
 	"mifvif/netwatch"
 	"mifvif/pvd"
@@ -30,7 +31,9 @@ type publisher struct {
 	builder  *pvd.Builder
 	states   chan netwatch.State // 1: a newer state replaces an unread one
 	servers  chan host.Upstreams // 1: likewise
-	orders   chan order          // unbuffered: reload waits until its own is in force
+	drains   drains
+	deadline *time.Timer // when what is left on a drained domain ends
+	orders   chan order  // unbuffered: reload waits until its own is in force
 	damage   damage
 	verdicts verdicts
 	sources  *sources
@@ -44,7 +47,8 @@ type publisher struct {
 // order is a configuration to be put in force.
 type order struct {
 	config *config.Config
-	done   chan struct{} // closed when it is
+	done   chan struct{}  // closed when it is
+	drain  *control.Drain // instead of a configuration
 }
 
 func newPublisher(d *daemon, cfg *config.Config) *publisher {
@@ -53,6 +57,7 @@ func newPublisher(d *daemon, cfg *config.Config) *publisher {
 		d: d, builder: builder, sources: newSources(builder, d.log), agenda: newAgenda(),
 		damage: damage{log: d.log}, verdicts: newVerdicts(),
 		states: make(chan netwatch.State, 1), servers: make(chan host.Upstreams, 1), orders: make(chan order),
+		drains: make(drains), deadline: time.NewTimer(0),
 	}
 	p.stopped.Add(1)
 	return p
@@ -94,6 +99,7 @@ func (p *publisher) run(ctx context.Context, ready func()) error {
 	p.setHints(host.Discover(ctx, p.hostConfig(), p.d.log))
 	watching.Go(func() { p.sources.run(ctx) })
 	defer p.agenda.timer.Stop()
+	defer p.deadline.Stop()
 	tick := time.NewTicker(repairEvery)
 	defer tick.Stop()
 	told := false
@@ -117,11 +123,12 @@ func (p *publisher) run(ctx context.Context, ready func()) error {
 			p.setHints(u)
 			p.publish()
 		case o := <-p.orders:
-			p.d.config.Store(o.config)
-			p.builder.Configure(discovery(o.config))
+			p.heed(o)
 			p.look() // what was published last is not in the last state perhaps
 			p.publish()
 			close(o.done)
+		case <-p.deadline.C:
+			p.publish()
 		case <-p.verdicts.news:
 			p.publish()
 		case <-p.sources.news:
@@ -196,6 +203,7 @@ func (p *publisher) publish() {
 	heeded := discovery(cfg)
 	p.sources.watch(p.last, func(ifname string) bool { return !heeded.Ignores(ifname) })
 	set := p.builder.Build(p.last, pvd.Inputs{Hints: p.hints, Validating: true, Verdicts: p.verdicts.all()})
+	set = p.drains.apply(set)
 	applied := p.d.uplinks.Apply(set, p.last)
 	p.d.current.Store(set)
 	p.d.scheduler.Publish(set, &cfg.Policy)
@@ -207,7 +215,7 @@ func (p *publisher) publish() {
 	p.verdicts.forget(set)
 	p.d.relay.Retire(func(k pvd.Key, source netip.Addr) bool {
 		d := set.ByKey(k)
-		return d != nil && d.Owns(source)
+		return d != nil && d.Owns(source) && !p.drains.over(d.Name)
 	})
 	for _, e := range pvd.Diff(old, set) {
 		p.d.log.Info("domain changed", "type", e.Type, "pvd", e.PvD, "detail", e.Detail)

@@ -20,7 +20,7 @@ import (
 // handlers is what the control socket offers.
 func (d *daemon) handlers() control.Handlers {
 	return control.Handlers{
-		Status: d.status, PvDs: d.pvds, Flows: d.flows, Explain: d.explain, Resolve: d.resolve, Cache: d.cache,
+		Status: d.status, PvDs: d.pvds, Flows: d.flows, Explain: d.explain, Rules: d.rules, Drain: d.drain, ChangeRules: d.changeRules, Resolve: d.resolve, Cache: d.cache,
 		Reload:  func(ctx context.Context) error { return d.reload(ctx) },
 		Portal:  d.portal,
 		Profile: d.config.Load().Control.Profile,
@@ -64,6 +64,9 @@ func (d *daemon) warnings() []string {
 	out := []string{}
 	for _, name := range d.scheduler.Pending() {
 		out = append(out, fmt.Sprintf("a rule names the domain %q, which is not there", name))
+	}
+	for _, w := range d.config.Load().Warnings {
+		out = append(out, w.String())
 	}
 	if text := d.trouble.Load(); text != nil {
 		out = append(out, "not every route and rule is in place: "+*text)
@@ -186,7 +189,7 @@ func owned(owners *owner.Table, f *control.Flow) control.Owner {
 	}
 	protos := map[string]flow.Proto{"tcp": flow.TCP, "udp": flow.UDP}
 	o, _ := owners.Lookup(protos[f.Proto], src)
-	return control.Owner{UID: o.UID, PID: o.PID, Process: o.Process, Cgroup: o.Cgroup}
+	return control.Owner{UID: int(o.UID), PID: o.PID, Process: o.Process, Cgroup: o.Cgroup}
 }
 
 // restate fills in what every kind of flow has.

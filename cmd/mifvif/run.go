@@ -45,15 +45,23 @@ func runCommand(g *globals) *cobra.Command {
 	return cmd
 }
 
-// readConfig reads the configuration a person named, or the usual one if it is there.
+// readConfig reads the configuration a person named, or the usual one if it is
+// there, and the rules of users beside it.
 func readConfig(path string) (*config.Config, error) {
+	var cfg *config.Config
 	if path == "" {
-		if _, err := os.Stat(config.DefaultPath); errors.Is(err, fs.ErrNotExist) {
-			return config.Default(), nil
-		}
 		path = config.DefaultPath
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			cfg = config.Default()
+		}
 	}
-	return config.Load(path)
+	if cfg == nil {
+		var err error
+		if cfg, err = config.Load(path); err != nil {
+			return nil, err
+		}
+	}
+	return cfg, cfg.AddUsers(path)
 }
 
 // run is the daemon from its first check to its last undo.

@@ -57,7 +57,7 @@ func (d *daemon) reload(ctx context.Context) error {
 	if !sameFixed(d.config.Load(), cfg) {
 		return errFixed
 	}
-	o := order{cfg, make(chan struct{})}
+	o := order{config: cfg, done: make(chan struct{})}
 	select {
 	case d.publisher.orders <- o:
 		<-o.done // the publisher finishes what it has taken

@@ -5,14 +5,16 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"mifvif/control"
 	"mifvif/flow"
+	"mifvif/relay"
 )
 
 // errTarget says what explain can be asked about.
-var errTarget = errors.New("is no address, no name and no live flow id (see: mifvif flows)")
+var errTarget = errors.New("is no address, no name and no id of a flow (see: mifvif flows)")
 
 // errNotCarried says that mifvif decides nothing about a destination.
 var errNotCarried = errors.New("is never put on an uplink: it means this host, one of its links, or mif0 itself")
@@ -25,9 +27,14 @@ func (d *daemon) neverCarried(a netip.Addr) bool {
 
 // explain answers what was or would be decided.
 func (d *daemon) explain(q control.Question) (control.Explanation, error) {
-	f, id, err := d.meant(q)
-	if err != nil {
-		return control.Explanation{}, control.Mistake{Err: err}
+	id := q.Target
+	f, was, past := d.decided(id)
+	if !past {
+		var err error
+		if f, err = d.meant(q); err != nil {
+			return control.Explanation{}, control.Mistake{Err: err}
+		}
+		id = ""
 	}
 	shown := f.Dst
 	d.names.Recall(&f)
@@ -55,46 +62,25 @@ func (d *daemon) explain(q control.Question) (control.Explanation, error) {
 	for _, c := range e.Conflicts {
 		out.Conflicts = append(out.Conflicts, control.Conflict{Winner: c.Winner, Loser: c.Loser, Reason: c.Reason})
 	}
-	if id != "" {
-		d.asDecided(id, &out)
+	if past {
+		out.Decision, out.Refusal = was, ""
 	}
 	return out, nil
 }
 
-// asDecided replaces what would be decided now by what was decided for a live
-// flow, which stays where it is.
-func (d *daemon) asDecided(id string, out *control.Explanation) {
-	for _, f := range d.flows() {
-		if f.ID == id {
-			source, _, _ := strings.Cut(f.Source, ":")
-			if ap, err := netip.ParseAddrPort(f.Source); err == nil {
-				source = ap.Addr().String()
-			}
-			out.Decision = &control.Decision{
-				PvD: f.PvD, Source: source, Interface: f.Interface, Rule: f.Rule, Actor: f.Actor, Reason: f.Reason,
-			}
-		}
-	}
-}
-
-// meant turns the target into a flow: a live one by id, an address, or a name
-// that was resolved lately.
-func (d *daemon) meant(q control.Question) (flow.Flow, string, error) {
-	for _, f := range d.flows() {
-		if f.ID == q.Target {
-			return live(f), f.ID, nil
-		}
-	}
+// meant turns the target into a flow: an address, or a name that was resolved
+// lately.
+func (d *daemon) meant(q control.Question) (flow.Flow, error) {
 	f := flow.Flow{Proto: map[string]flow.Proto{"tcp": flow.TCP, "udp": flow.UDP, "icmp": flow.ICMP}[q.Proto], DSCP: uint8(q.DSCP)}
 	dst, err := netip.ParseAddr(q.Target)
 	if err != nil {
 		if strings.ContainsAny(q.Target, " /:") || q.Target == "" {
-			return f, "", fmt.Errorf("%q %w", q.Target, errTarget)
+			return f, fmt.Errorf("%q %w", q.Target, errTarget)
 		}
 		f.Name = strings.TrimSuffix(strings.ToLower(q.Target), ".")
 		dst = d.resolved(f.Name)
 	} else if d.neverCarried(dst) {
-		return f, "", fmt.Errorf("%s %w", dst, errNotCarried)
+		return f, fmt.Errorf("%s %w", dst, errNotCarried)
 	}
 	f.Dst = netip.AddrPortFrom(dst, uint16(q.Port))
 	if f.Proto == flow.ICMP {
@@ -105,19 +91,46 @@ func (d *daemon) meant(q control.Question) (flow.Flow, string, error) {
 	}
 	src, err := d.sourceFor(q.Src, dst)
 	f.Src = netip.AddrPortFrom(src, 0)
-	return f, "", err
+	if f.Ingress = d.relay.LANOf(src); f.Ingress == "" {
+		f.Owner = flow.Owner{Known: q.User != nil, Process: q.Process, Cgroup: q.Cgroup}
+		if q.User != nil {
+			f.Owner.UID = *q.User
+		}
+	}
+	return f, err
 }
 
-// live restates a reported flow.
-func live(c control.Flow) flow.Flow {
-	protos := map[string]flow.Proto{"tcp": flow.TCP, "udp": flow.UDP, "icmp": flow.ICMP}
-	src, _ := netip.ParseAddrPort(c.Src)
-	dst, _ := netip.ParseAddrPort(c.Dst)
-	f := flow.Flow{Proto: protos[c.Proto], Src: src, Dst: dst, Name: c.Name}
-	if f.Proto == flow.ICMP && f.Is6() {
-		f.Proto = flow.ICMPv6
+// decided finds a flow by its id, a live one or one that has ended: the flow, and
+// what was decided about it, which stays.
+func (d *daemon) decided(id string) (flow.Flow, *control.Decision, bool) {
+	n, err := strconv.ParseUint(strings.TrimLeft(id, "tu"), 10, 64)
+	if err != nil || len(id) < 2 {
+		return flow.Flow{}, nil, false
 	}
-	return f
+	if id[0] == 't' {
+		live := d.relay.Flows()
+		i := slices.IndexFunc(live, func(r relay.Record) bool { return r.ID == n })
+		if i >= 0 {
+			return live[i].Flow, restated(&live[i]), true
+		}
+		r, ok := d.relay.Ended(n)
+		if ok {
+			return r.Flow, restated(&r), true
+		}
+	}
+	for _, r := range d.nat.Flows() {
+		if id[0] == 'u' && r.ID == n {
+			return r.Flow, restated(&relay.Record{Domain: r.Domain, Source: r.Source, Rule: r.Rule, Actor: r.Actor, Reason: r.Reason}), true
+		}
+	}
+	return flow.Flow{}, nil, false
+}
+
+// restated restates what was decided about a flow.
+func restated(r *relay.Record) *control.Decision {
+	return &control.Decision{
+		PvD: r.Domain.Name, Source: r.Source.Addr().String(), Interface: r.Domain.Interface, Rule: r.Rule, Actor: r.Actor, Reason: r.Reason,
+	}
 }
 
 // sourceFor returns the app side that was meant: mif0's own address by default.

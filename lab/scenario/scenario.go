@@ -39,6 +39,7 @@ func All() []Scenario {
 		routingRows(),
 		managerRows(),
 		safetyRows(),
+		policyRows(),
 		checks(),
 	} {
 		all = append(all, part...)

@@ -46,7 +46,7 @@ func TestSocketsOfThisProcessAreItsOwn(t *testing.T) {
 	}
 	for name, tt := range tests {
 		o, ok := table.Lookup(tt.proto, tt.src)
-		if !ok || o.PID != os.Getpid() || o.UID != os.Getuid() || o.Process == "" {
+		if !ok || o.PID != os.Getpid() || int(o.UID) != os.Getuid() || o.Process == "" {
 			t.Errorf("%s: %+v %t, want this process", name, o, ok)
 		}
 	}

@@ -1,8 +1,3 @@
-// Package owner says whose socket a local flow is: user, process and cgroup.
-//
-// It receives an app's address and port and asks the kernel (sock_diag, /proc);
-// it must not know flows' decisions. A Table is a picture of one moment, made
-// for people: it is never read on the way of a packet.
 package owner
 
 import (
@@ -23,19 +18,11 @@ import (
 // maxSockets bounds a Table; a host with more shows the first ones' owners.
 const maxSockets = 65536
 
-// Owner is who has a socket. The zero Owner means that nobody is known.
-type Owner struct {
-	UID     int
-	PID     int
-	Process string // name as in /proc/PID/comm
-	Cgroup  string // path in the unified hierarchy
-}
-
 // Table is the sockets of one network namespace at one moment. It is immutable:
 // safe for concurrent use.
 type Table struct {
 	sockets map[key]socket
-	holders map[uint32]Owner // by inode
+	holders map[uint32]flow.Owner // by inode
 }
 
 // key is a socket by its own end.
@@ -44,15 +31,10 @@ type key struct {
 	local netip.AddrPort
 }
 
-type socket struct {
-	uid   uint32
-	inode uint32
-}
-
 // Read takes the picture for the calling thread's network namespace. What the
 // kernel does not tell is missing from it; that is no error.
 func Read() (*Table, error) {
-	t := &Table{sockets: make(map[key]socket), holders: make(map[uint32]Owner)}
+	t := &Table{sockets: make(map[key]socket), holders: make(map[uint32]flow.Owner)}
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		tcp, err := netlink.SocketDiagTCP(family)
 		if err != nil {
@@ -79,15 +61,15 @@ func (t *Table) add(proto flow.Proto, list []*netlink.Socket) {
 			continue
 		}
 		k := key{proto, netip.AddrPortFrom(a.Unmap(), s.ID.SourcePort)}
-		t.sockets[k] = socket{s.UID, s.INode}
-		t.holders[s.INode] = Owner{UID: int(s.UID)}
+		t.sockets[k] = socket{uid: s.UID, inode: s.INode}
+		t.holders[s.INode] = flow.Owner{Known: true, UID: s.UID}
 	}
 }
 
 // Lookup returns the owner of the local socket at src; a socket on the
 // wildcard address counts for every address of its family, and an IPv6 one for
 // IPv4 too.
-func (t *Table) Lookup(proto flow.Proto, src netip.AddrPort) (Owner, bool) {
+func (t *Table) Lookup(proto flow.Proto, src netip.AddrPort) (flow.Owner, bool) {
 	any4 := netip.AddrPortFrom(netip.IPv4Unspecified(), src.Port())
 	any6 := netip.AddrPortFrom(netip.IPv6Unspecified(), src.Port())
 	for _, local := range []netip.AddrPort{src, any4, any6} {
@@ -95,7 +77,7 @@ func (t *Table) Lookup(proto flow.Proto, src netip.AddrPort) (Owner, bool) {
 			return t.holders[s.inode], true
 		}
 	}
-	return Owner{}, false
+	return flow.Owner{}, false
 }
 
 // readHolders finds the processes that have the sockets open. Processes come
@@ -134,20 +116,6 @@ func (t *Table) readProcess(dir string, pid int) {
 	}
 }
 
-// socketInode returns the inode behind a descriptor, if it is a socket.
-func socketInode(path string) (uint32, bool) {
-	target, err := os.Readlink(path)
-	if err != nil {
-		return 0, false
-	}
-	digits, ok := strings.CutPrefix(target, "socket:[")
-	if !ok {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(strings.TrimSuffix(digits, "]"), 10, 32)
-	return uint32(n), err == nil
-}
-
 // cgroup returns the process's path in the unified hierarchy (cgroups(7): the
 // line that begins with "0::").
 func cgroup(path string) string {
@@ -161,14 +129,4 @@ func cgroup(path string) string {
 		}
 	}
 	return ""
-}
-
-// line returns the first line of a file.
-func line(path string) string {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return ""
-	}
-	first, _, _ := strings.Cut(string(b), "\n")
-	return first
 }

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mifvif/control"
+	"mifvif/pvd"
+)
+
+func drainCommand(g *globals) *cobra.Command {
+	var deadline time.Duration
+	cmd := &cobra.Command{
+		Use:   "drain PVD",
+		Short: "Put no new flows on a domain; at the deadline the rest are ended",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if deadline < 0 {
+				return usageError{errors.New("--deadline is a time from now, such as 10m")}
+			}
+			return g.client().Drain(cmd.Context(), control.Drain{PvD: args[0], On: true, Deadline: deadline.Seconds()})
+		},
+	}
+	cmd.Flags().DurationVar(&deadline, "deadline", 0, "when the flows that are left are ended (`D` from now; default: never)")
+	return cmd
+}
+
+func undrainCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "undrain PVD",
+		Short: "Put new flows on a drained domain again",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return g.client().Drain(cmd.Context(), control.Drain{PvD: args[0]})
+		},
+	}
+}
+
+// drains are the domains that get no new flows because somebody said so, by name,
+// each with its deadline, zero if it has none. One goroutine uses it.
+type drains map[string]time.Time
+
+// apply returns the set with those domains draining.
+func (d drains) apply(set *pvd.Set) *pvd.Set {
+	if len(d) == 0 {
+		return set
+	}
+	var out []*pvd.Domain
+	for _, p := range set.All() {
+		if until, ok := d[p.Name]; ok && (p.State == pvd.Online || p.State == pvd.Degraded) {
+			now := *p
+			now.State, now.Reason = pvd.Draining, "it was drained by hand"
+			if !until.IsZero() {
+				now.Reason += ", what is left ends at " + until.Format(time.TimeOnly)
+			}
+			p = &now
+		}
+		out = append(out, p)
+	}
+	return pvd.NewSet(out)
+}
+
+// over reports whether the deadline of a domain has passed.
+func (d drains) over(name string) bool {
+	until, ok := d[name]
+	return ok && !until.IsZero() && !time.Now().Before(until)
+}
+
+// drain has the publisher drain a domain or stop draining it.
+func (d *daemon) drain(ctx context.Context, q control.Drain) error {
+	if d.current.Load().ByName(q.PvD) == nil {
+		return control.Mistake{Err: fmt.Errorf("there is no domain %q (see: mifvif pvds)", q.PvD)}
+	}
+	o := order{done: make(chan struct{}), drain: &q}
+	select {
+	case d.publisher.orders <- o:
+		<-o.done // the publisher finishes what it has taken
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// heed takes an order: another configuration, or a domain to drain.
+func (p *publisher) heed(o order) {
+	if o.drain == nil {
+		p.d.config.Store(o.config)
+		p.builder.Configure(discovery(o.config))
+		return
+	}
+	delete(p.drains, o.drain.PvD)
+	if !o.drain.On {
+		return
+	}
+	until := time.Time{}
+	if o.drain.Deadline > 0 {
+		wait := time.Duration(o.drain.Deadline * float64(time.Second))
+		until = time.Now().Add(wait)
+		p.deadline.Reset(wait)
+	}
+	p.drains[o.drain.PvD] = until
+}

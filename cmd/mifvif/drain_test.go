@@ -1,0 +1,33 @@
+package main
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mifvif/pvd"
+)
+
+func TestDrainedDomainsGetNoNewFlowsAndEndInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := pvd.NewSet([]*pvd.Domain{{Name: "a", State: pvd.Online}, {Name: "b", State: pvd.Online}, {Name: "c", Slot: 1, State: pvd.Offline}})
+		d := drains{"b": {}, "c": {}}
+		got := d.apply(set)
+		for name, want := range map[string]pvd.State{"a": pvd.Online, "b": pvd.Draining, "c": pvd.Offline} {
+			if s := got.ByName(name).State; s != want {
+				t.Errorf("%s is %s, want %s", name, s, want)
+			}
+		}
+		if set.ByName("b").State != pvd.Online {
+			t.Error("the set that was published before has changed")
+		}
+		d["b"] = time.Now().Add(time.Minute)
+		if d.over("a") || d.over("b") || d.over("c") {
+			t.Error("over before the deadline")
+		}
+		time.Sleep(time.Minute)
+		if !d.over("b") || d.over("c") {
+			t.Error("b's deadline has passed, c has none")
+		}
+	})
+}

@@ -1,0 +1,118 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"mifvif/scheduler"
+)
+
+// maxUserRules bounds the rules of one user.
+const maxUserRules = 1000
+
+// rawUser is a user's file: rules and nothing else.
+type rawUser struct {
+	Rules []rawRule `yaml:"rules"`
+}
+
+// UserFile returns where the rules of a user are kept, beside the configuration
+// at path.
+func UserFile(path, name string) string {
+	return filepath.Join(filepath.Dir(path), "users", name+".yaml")
+}
+
+// AddUsers reads the rules of all users beside the configuration at path and puts
+// them into the policy. They are about those users' own flows whatever they say.
+// What is wrong with a file is an *Error; rules that a locked one overrules go to
+// Warnings.
+func (c *Config) AddUsers(path string) error {
+	files, err := filepath.Glob(UserFile(path, "*"))
+	if err != nil {
+		return fmt.Errorf("look for users' rules: %w", err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return fmt.Errorf("read the rules of %s: %w", name, err)
+		}
+		rules, warnings, err := c.ParseUser(file, name, b)
+		if err != nil {
+			return err
+		}
+		c.Policy.Rules = append(c.Policy.Rules, rules...)
+		c.Warnings = append(c.Warnings, warnings...)
+	}
+	return nil
+}
+
+// ParseUser validates the file of one user against the rules of the
+// configuration; file is used in errors only.
+func (c *Config) ParseUser(file, name string, content []byte) ([]scheduler.Rule, []Problem, error) {
+	r := &reader{file: file, lines: strings.Split(string(content), "\n")}
+	var in rawUser
+	if !r.decode(content, &in) {
+		return nil, nil, r.err()
+	}
+	uid, err := LookupUser(name)
+	if err != nil {
+		r.add(1, 1, fmt.Sprintf("there is no user %q on this host (the file is named after its user)", name))
+		return nil, nil, r.err()
+	}
+	var own Config
+	r.rules(&own, in.Rules)
+	if len(in.Rules) > maxUserRules {
+		r.at("$.rules", "%d rules are too many for one user (at most %d)", len(in.Rules), maxUserRules)
+	}
+	for i := range own.Policy.Rules {
+		r.ownOnly(fmt.Sprintf("$.rules[%d]", i), &own.Policy.Rules[i], uid)
+	}
+	if err := r.err(); err != nil {
+		return nil, nil, err
+	}
+	return own.Policy.Rules, r.overruled(own.Policy.Rules, c.Policy.Rules), nil
+}
+
+// ownOnly makes a rule that of a user, about nobody else's flows.
+func (r *reader) ownOnly(at string, rule *scheduler.Rule, uid uint32) {
+	m := &rule.Match
+	switch {
+	case rule.Actor == scheduler.Locked:
+		r.at(at+".locked", "locked: a user's rule cannot be locked (leave it out)")
+	case len(m.Ingress) > 0:
+		r.at(at+".match.ingress", "ingress: a user's rules are about own flows on this host (leave it out)")
+	case slices.ContainsFunc(m.Users, func(u uint32) bool { return u != uid }):
+		r.at(at+".match.user", "user: a user's rules are about own flows only (leave it out)")
+	}
+	rule.Actor, m.Users = scheduler.User, []uint32{uid}
+}
+
+// overruled returns what locked rules of the administrator make of a user's.
+func (r *reader) overruled(rules, admin []scheduler.Rule) []Problem {
+	for i := range rules {
+		for j := range admin {
+			if a := &admin[j]; a.Actor == scheduler.Locked && scheduler.Contradict(a, &rules[i]) && covers(&a.Match, &rules[i].Match) {
+				r.at(fmt.Sprintf("$.rules[%d]", i), "rule %q contradicts the locked rule %q of the administrator, which stands", rules[i].Name, a.Name)
+				break
+			}
+		}
+	}
+	return r.problems
+}
+
+// LookupUser returns the number of a user, by name or number.
+func LookupUser(name string) (uint32, error) {
+	if u, err := user.Lookup(name); err == nil {
+		name = u.Uid
+	}
+	n, err := strconv.ParseUint(name, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("look up user %q: %w", name, err)
+	}
+	return uint32(n), nil
+}
