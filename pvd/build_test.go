@@ -174,3 +174,22 @@ func TestWithoutASlotADomainIsLeftOut(t *testing.T) {
 	}
 	b.Build(plain().State, Inputs{})
 }
+
+// TestOnLinkRoutesThatNoAddressMadeAreARouters is about prefixes that a router
+// says are on the link: the host has not set them, so they must not steer as its
+// own routes do.
+func TestOnLinkRoutesThatNoAddressMadeAreARouters(t *testing.T) {
+	st := plain().
+		route(2, "2001:db8:1::/64", "", protocol(2)).       // of the address
+		route(2, "2001:db8:2::/96", "", protocol(2)).       // of a router
+		route(2, "2001:db8:3::/64", "", protocol(3)).       // set by hand
+		route(2, "2001:db8:4::/64", "fe80::1", protocol(2)) // by a next hop
+	got := map[string]Origin{}
+	for _, r := range NewBuilder(Discovery{}).Build(st.State, Inputs{}).ByName("eth0").Routes {
+		got[r.Dst.String()] = r.Origin
+	}
+	want := map[string]Origin{"2001:db8:2::/96": FromRA, "2001:db8:3::/64": FromKernel, "2001:db8:4::/64": FromKernel}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

@@ -63,7 +63,7 @@ func (v *view) fill(d *Domain, p *part, div *division) {
 			d.addHop(h)
 		case v.connected(r) || r.Dst.Addr().IsLinkLocalUnicast() || r.Dst.Addr().IsMulticast():
 		case len(d.Routes) < maxRoutes:
-			d.addRoute(Route{Dst: r.Dst, Via: r.Gateway, Origin: origin(r)})
+			d.addRoute(Route{Dst: r.Dst, Via: r.Gateway, Origin: v.origin(r)})
 		}
 	}
 }
@@ -131,9 +131,21 @@ func (d *Domain) addRoute(r Route) {
 
 // Route protocols of the kernel that tell an origin (rtnetlink(7)).
 const (
-	protoRA   = 9
-	protoDHCP = 16
+	protoKernel = 2
+	protoRA     = 9
+	protoDHCP   = 16
 )
+
+// origin returns who told the kernel of a route that follows from none of the
+// host's addresses. What it has on a link by itself, and not towards a peer, a
+// router has advertised (L flag, RFC 4861 6.3.4): the host has not set it.
+func (v *view) origin(r netwatch.Route) Origin {
+	if r.Protocol == protoKernel && r.Dst.Addr().Is6() && !r.Gateway.IsValid() &&
+		!slices.ContainsFunc(v.addresses[r.Ifindex], func(a netwatch.Address) bool { return a.Peer.IsValid() && r.Dst.Contains(a.Peer) }) {
+		return FromRA
+	}
+	return origin(r)
+}
 
 func origin(r netwatch.Route) Origin {
 	switch {
