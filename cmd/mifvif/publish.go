@@ -256,14 +256,15 @@ func (p *publisher) drawing(set *pvd.Set, cfg *config.Config) tun.Drawing {
 		sources = append(sources, a.Addr())
 	}
 	return tun.Drawing{
-		Ifindex: p.d.device.Ifindex(), Sources: sources, Throw: throws(set, cfg), LANs: cfg.LANs, Block: cfg.Interface.Block,
+		Ifindex: p.d.device.Ifindex(), Sources: sources, Throw: throws(set, cfg, p.last.Routes), LANs: cfg.LANs, Block: cfg.Interface.Block,
 	}
 }
 
 // throws returns the on-link prefixes that are left to the kernel: those of
-// exactly one domain that no rule names.
-func throws(set *pvd.Set, cfg *config.Config) []netip.Prefix {
+// exactly one domain that no rule names, and that the kernel's routes lead to it.
+func throws(set *pvd.Set, cfg *config.Config, routes []netwatch.Route) []netip.Prefix {
 	owners := make(map[netip.Prefix]map[string]bool)
+	links := make(map[netip.Prefix]int) // where main must lead
 	for _, d := range set.All() {
 		if d.State == pvd.Offline || d.State == pvd.Disabled {
 			continue
@@ -276,16 +277,26 @@ func throws(set *pvd.Set, cfg *config.Config) []netip.Prefix {
 			if owners[m] == nil {
 				owners[m] = make(map[string]bool)
 			}
-			owners[m][d.Name] = true
+			owners[m][d.Name], links[m] = true, d.Ifindex
 		}
 	}
 	var out []netip.Prefix
 	for m, names := range owners {
-		if len(names) == 1 && !contested(m, names, owners, set) && !named(m, cfg) {
+		if len(names) == 1 && !contested(m, names, owners, set) && !named(m, cfg) && !astray(m, links[m], routes) {
 			out = append(out, m)
 		}
 	}
 	return out
+}
+
+// astray reports whether main leads part of m, or m as well, out of another
+// interface than its owner's: any router of another link can have the kernel
+// believe that the prefix is on its link (RFC 4861 6.3.4).
+func astray(m netip.Prefix, ifindex int, routes []netwatch.Route) bool {
+	const main = 254
+	return slices.ContainsFunc(routes, func(r netwatch.Route) bool {
+		return r.Table == main && r.Type == netwatch.Unicast && r.Ifindex != ifindex && r.Dst.Bits() >= m.Bits() && m.Contains(r.Dst.Addr())
+	})
 }
 
 // contested reports whether another domain claims part of m.
