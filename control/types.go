@@ -53,8 +53,9 @@ type PvD struct {
 	Zones        []string   `json:"zones"`
 	Prefixes     []string   `json:"prefixes"`
 	PREF64       []string   `json:"pref64"`
-	RTT          *float64   `json:"rtt"`  // seconds; null until measured
-	Loss         *float64   `json:"loss"` // 0 to 1; null until measured
+	Handles      []string   `json:"handles"` // addresses of mif0: a socket bound to one is put on this domain
+	RTT          *float64   `json:"rtt"`     // seconds; null until measured
+	Loss         *float64   `json:"loss"`    // 0 to 1; null until measured
 	Flows        int        `json:"flows"`
 	TxBytes      uint64     `json:"tx_bytes"`
 	RxBytes      uint64     `json:"rx_bytes"`

@@ -49,6 +49,8 @@ type Flow struct {
 	Ingress string
 	// Name is the name whose answer gave Dst, "" if none is known.
 	Name string
+	// Bound is the domain whose handle the app has bound its socket to, "" if none.
+	Bound string
 	// Owner is who has the socket of a local flow.
 	Owner Owner
 	// Answer says whose answer gave Dst; the zero Answer is nobody's.

@@ -20,6 +20,9 @@ type Locals struct {
 	// Sources are the addresses of this host that apps may send from: mif0's
 	// own and those of interfaces that are no uplinks.
 	Sources map[netip.Addr]struct{}
+	// Handles are the addresses of mif0 that stand for a domain, by its name; they
+	// are among Sources.
+	Handles map[netip.Addr]string
 	// LANs are the networks carried in router mode.
 	LANs []LAN
 }

@@ -82,7 +82,8 @@ func flowOf(info *packet.Info) flow.Flow {
 // identify fills in who sends a flow: the LAN it comes from, or whose socket it
 // is where a rule asks. asked is the destination as the app knows it.
 func (r *Relay) identify(f *flow.Flow, asked netip.AddrPort) {
-	f.Ingress = r.locals.Load().lanOf(f.Src.Addr())
+	l := r.locals.Load()
+	f.Ingress, f.Bound = l.lanOf(f.Src.Addr()), l.Handles[f.Src.Addr()]
 	if f.Ingress == "" && r.cfg.Owners != nil {
 		f.Owner = r.cfg.Owners.Owner(flow.Flow{Proto: f.Proto, Src: f.Src, Dst: asked})
 	}

@@ -293,3 +293,22 @@ func BenchmarkAlgorithms(b *testing.B) {
 		})
 	}
 }
+
+func TestAnAppMayBindToADomain(t *testing.T) {
+	rules := []Rule{{Name: "r", Actor: Admin, Match: Match{Ports: []PortRange{{22, 22}}}, Forbid: []string{"lte"}}}
+	s := house(Policy{Rules: rules}, append(two(), domain(2, "corp", "10.8.0.2/24", "behind=10.0.0.0/8"))...)
+	for _, tt := range []struct{ bound, dst, want string }{
+		{"lte", "192.0.2.80:443", "lte"},
+		{"fiber", "192.0.2.80:443", "fiber"},
+		{"corp", "192.0.2.80:443", "corp"},
+		{"lte", "192.0.2.80:22", ""},
+		{"gone", "192.0.2.80:443", ""},
+	} {
+		f := to(tt.dst, "")
+		f.Bound = tt.bound
+		d := s.Pick(f)
+		if names(d) != tt.want || (tt.want == "") != (d.Refusal == Prohibited) || d.Race != 0 {
+			t.Errorf("bound to %s for %s: %q, refusal %d, %s", tt.bound, tt.dst, names(d), d.Refusal, d.Reason)
+		}
+	}
+}

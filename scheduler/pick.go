@@ -22,6 +22,8 @@ const (
 	reasonOwner      = "the domain that claims the destination is not usable"
 	reasonPrivate    = "a private destination that no usable domain can lead to"
 	reasonNoSource   = "no domain has a source address for the destination"
+	reasonHandle     = "the app has bound its socket to this domain"
+	reasonUnbound    = "the domain that the app has bound its socket to is not usable for it"
 	reasonSpent      = "its data cap is used up"
 	reasonRefused    = "the rule leaves no usable domain"
 	reasonAnswer     = "the name's answer came from this domain"
@@ -125,6 +127,22 @@ func (p *pick) hard() bool {
 			return p.refuse(Prohibited, reasonRefused)
 		}
 	}
+	return p.flow.Bound == "" || p.handle()
+}
+
+// handle keeps the domain that the app has bound its socket to (RFC 6418 5.4-C).
+func (p *pick) handle() bool {
+	var in members
+	for i, d := range p.snap.domains {
+		if d.Name == p.flow.Bound && p.left.has(i) {
+			in.add(i)
+		}
+	}
+	p.narrow(in, "the app has bound its socket to another domain")
+	if p.left.empty() {
+		return p.refuse(Prohibited, reasonUnbound)
+	}
+	p.dec.Reason = reasonHandle
 	return true
 }
 
@@ -257,6 +275,9 @@ func (p *pick) overridden() {
 
 // required reports whether a rule named the domains that are left.
 func (p *pick) required() bool {
+	if p.flow.Bound != "" {
+		return true
+	}
 	for _, r := range p.spoke {
 		if r != nil && len(r.Require) > 0 {
 			return true

@@ -294,7 +294,7 @@ func (p *pick) reason(stuck bool) string {
 		return reasonZone
 	case p.owned:
 		return reasonScope
-	case p.required() && len(p.strongest().Require) > 0:
+	case p.strongest() != nil && len(p.strongest().Require) > 0:
 		return reasonRequire
 	case p.preferring() != nil:
 		return reasonPrefer

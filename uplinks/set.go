@@ -43,7 +43,8 @@ func (s *Set) alive(d *pvd.Domain) bool { return (*s.living.Load())[d.Key()] }
 // and does nothing where nothing is to do. Instances that are gone get no new
 // socket from the start, new ones when their table is there. Errors are of
 // single objects: the rest is in place.
-func (s *Set) Apply(set *pvd.Set, st netwatch.State) error {
+// also are addresses of ours that are no domain's.
+func (s *Set) Apply(set *pvd.Set, st netwatch.State, also ...netwatch.Address) error {
 	next := make(map[pvd.Key]bool)
 	stay := make(map[pvd.Key]bool)
 	routes := localRoutes(set, st)
@@ -58,7 +59,7 @@ func (s *Set) Apply(set *pvd.Set, st netwatch.State) error {
 	}
 	s.living.Store(&stay)
 	err := errors.Join(
-		netwatch.SyncAddresses(st.Addresses, wanted(set)),
+		netwatch.SyncAddresses(st.Addresses, append(wanted(set), also...)),
 		netwatch.SyncRoutes(st.Routes, routes, ownTable),
 		netwatch.SyncRules(st.Rules, rulesOf(set), ownRule),
 	)

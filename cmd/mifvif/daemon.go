@@ -182,7 +182,7 @@ func share(cfg *config.Config) float64 {
 // is meant for connections over IPv6 too.
 func (d *daemon) app(a netip.Addr) netip.Addr {
 	for _, p := range d.config.Load().Interface.Addresses {
-		if p.Addr() == a {
+		if p.Contains(a) {
 			return netip.Addr{}
 		}
 	}

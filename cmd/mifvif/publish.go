@@ -204,7 +204,7 @@ func (p *publisher) publish() {
 	p.sources.watch(p.last, func(ifname string) bool { return !heeded.Ignores(ifname) })
 	set := p.builder.Build(p.last, pvd.Inputs{Hints: p.hints, Validating: true, Verdicts: p.verdicts.all()})
 	set = p.drains.apply(set)
-	applied := p.d.uplinks.Apply(set, p.last)
+	applied := p.d.uplinks.Apply(set, p.last, onDevice(p.d.device.Ifindex(), handles(set, cfg))...)
 	p.d.current.Store(set)
 	p.d.scheduler.Publish(set, &cfg.Policy)
 	p.d.resolver.Publish(set)

@@ -105,11 +105,15 @@ func (d *daemon) drops() map[string]uint64 {
 // domains restates the present set.
 func (d *daemon) domains(flows []control.Flow, objects bool) []control.PvD {
 	out := []control.PvD{}
+	stands := handles(d.current.Load(), d.config.Load())
 	for _, p := range d.current.Load().All() {
 		c := control.PvD{
 			Name: p.Name, ID: p.ID, Explicit: p.Explicit, Interface: p.Interface, State: string(p.State),
 			Connectivity: string(p.Connectivity), Weight: p.Weight, Metered: p.Metered, Trusted: p.Trust == pvd.Trusted, Reason: p.Reason,
-			Sources: []string{}, NextHops: []string{}, DNS: []control.Resolver{}, Zones: names(p.Zones), Prefixes: []string{}, PREF64: []string{},
+			Sources: []string{}, NextHops: []string{}, DNS: []control.Resolver{}, Zones: names(p.Zones), Prefixes: []string{}, PREF64: []string{}, Handles: []string{},
+		}
+		for _, a := range stands[p.Name] {
+			c.Handles = append(c.Handles, a.String())
 		}
 		for _, a := range p.Addresses {
 			c.Sources = append(c.Sources, a.Prefix.Addr().String())

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mifvif/lab"
+	"mifvif/lab/nd"
 )
 
 // policyRows are RFC 6418 3.7, 3.8, 4.2, 4.3, 5.3, 5.5 and 6 where several actors
@@ -27,8 +28,10 @@ func policyRows() []Scenario {
 		{ID: "3.8-3", Title: "decisions are explained in words that do not change", Config: threeActors, Run: golden},
 		{ID: "4.2-2", Title: "the better of two working networks is chosen, and cost where cost is preferred", Layout: farAndNear, Config: lowestLatency, Run: betterOrCheaper},
 		{ID: "4.2-4", Title: "without any policy a silent network costs a connect less than 400 ms", Layout: weakLink, Config: noAffinity, Run: silentFirst},
+		{ID: "4.3-3", Title: "an operator that calls its network overloaded is followed, unless the user says otherwise, and that is a conflict", Layout: overloaded, Config: sharedLink, Run: operatorAdvises},
 		{ID: "5.3-C", Title: "preferences of several actors merge into one order", Config: threeActors, Run: merged},
 		{ID: "5.3-D", Title: "a rule that cannot be reconciled with a higher one is dropped, with the reason", Config: threeActors, Run: irreconcilable},
+		{ID: "5.4-C", Title: "an app binds to a network by its handle: that network or an error", Config: threeActors, Run: bindsHandle},
 		{ID: "5.5-A", Title: "a daemon that starts anew decides as before", Config: threeActors, Run: sameAfterRestart},
 		{ID: "5.5-E", Title: "a user's rule decides where the user's names are asked and where the flows go", Config: threeActors, Run: namesAndFlows},
 		{ID: "6-4", Title: "a broken policy is refused whole and the old one stays in force", Config: byPort, Run: brokenPolicy},
@@ -139,14 +142,17 @@ func (e *Env) carriedAs(ctx context.Context, uid int, network string, dst netip.
 }
 
 // withUser writes the user's rules and has the daemon read them.
-func (e *Env) withUser(ctx context.Context) error {
+func (e *Env) withUser(ctx context.Context) error { return e.user(ctx, userRules) }
+
+// user writes a user's rules and has the daemon read them.
+func (e *Env) user(ctx context.Context, rules string) error {
 	if e.Daemon == nil {
 		return nil // the kernel has no rules of users
 	}
 	if _, err := e.Host.Exec(ctx, "mkdir", "-p", path.Dir(userFile)); err != nil {
 		return err
 	}
-	if err := e.Host.WriteFile(userFile, []byte(userRules)); err != nil {
+	if err := e.Host.WriteFile(userFile, []byte(rules)); err != nil {
 		return err
 	}
 	exit, err := e.Daemon.CLI(ctx, "reload")
@@ -444,4 +450,88 @@ func brokenPolicy(ctx context.Context, e *Env) error {
 		}
 	}
 	return nil
+}
+
+func bindsHandle(ctx context.Context, e *Env) error {
+	var domains []struct {
+		Name, Interface string
+		Handles         []netip.Addr
+	}
+	if err := e.JSON(ctx, &domains, "pvds"); err != nil {
+		return err
+	}
+	for _, d := range domains {
+		for _, a := range d.Handles {
+			dst := public4(lab.PortEcho)
+			if a.Is6() {
+				dst = public6(lab.PortEcho)
+			}
+			opt := lab.SocketOptions{Source: netip.AddrPortFrom(a, 0)}
+			if err := e.all(ctx, 5, d.Name, dst, opt); err != nil {
+				return fmt.Errorf("bound to %v, the handle of %s: %w", a, d.Name, err)
+			}
+			if t, err := e.AskUDP(dst, opt); err != nil || t.Network != d.Name {
+				return fmt.Errorf("bound to %v, the handle of %s: UDP was carried by %v (%w)", a, d.Name, t, err)
+			}
+			// The administrator lets n2 have none of this port.
+			dst = netip.AddrPortFrom(dst.Addr(), 7001)
+			t, err := e.Ask(ctx, dst, opt)
+			switch {
+			case d.Name == "n1" && err != nil:
+				return err
+			case d.Name != "n1" && err == nil:
+				return fmt.Errorf("a domain that is denied was used: %s, by %s", t.Network, d.Name)
+			}
+		}
+	}
+	if len(domains) != 2 {
+		return fmt.Errorf("there are %d domains, want 2", len(domains))
+	}
+	return nil
+}
+
+// sharedLink names the two domains of a shared link; nobody prefers any.
+const sharedLink = `
+pvds:
+  - {name: alpha, interface: e3, next_hops: ["fe80::3"]}
+  - {name: beta, interface: e3, next_hops: ["fe80::4"]}
+rules:
+  - {name: shared, forbid: [e1, e2]}
+`
+
+// overloaded has r3b ask to be used last.
+func overloaded() lab.Layout {
+	return lab.TwoRouters(func(n lab.Network) nd.RA {
+		ra := n.PlainAdvert()
+		if n.Name == "r3b" {
+			ra.Preference = nd.Low
+		}
+		return ra
+	})
+}
+
+func operatorAdvises(ctx context.Context, e *Env) error {
+	if _, err := e.parted(ctx, "alpha", "beta"); err != nil {
+		return err
+	}
+	echo := public6(lab.PortEcho)
+	if err := e.all(ctx, 10, "r3a", echo, lab.SocketOptions{}); err != nil {
+		return err
+	}
+	if err := e.user(ctx, "rules:\n  - {name: mine, prefer: [beta]}\n"); err != nil {
+		return err
+	}
+	for range 3 {
+		if err := e.carriedAs(ctx, userID, "r3b", echo); err != nil {
+			return err
+		}
+	}
+	x, err := e.explain(ctx, lab.Public6().String(), "--user", strconv.Itoa(userID))
+	if err != nil {
+		return err
+	}
+	if len(x.Conflicts) != 1 || x.Conflicts[0].Winner != "mine" || !strings.Contains(x.Conflicts[0].Loser, "beta") {
+		return fmt.Errorf("conflicts %+v, want the router's preference overruled by the user's rule", x.Conflicts)
+	}
+	return e.all(ctx, 5, "r3a", echo, lab.SocketOptions{})
 }
