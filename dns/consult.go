@@ -35,6 +35,24 @@ func (s *Server) consult(ctx context.Context, d *pvd.Domain, r *request, last bo
 
 // fetch asks the domain's resolvers.
 func (s *Server) fetch(ctx context.Context, d *pvd.Domain, in *instance, r *request, last bool) (*entry, error) {
+	e, err := s.inquire(ctx, d, r, last)
+	if made := s.synthesise(ctx, d, r, e); made != nil {
+		e, err = made, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if in.ctx.Err() != nil {
+		return nil, fmt.Errorf("ask %s: %w", d.Name, in.ctx.Err())
+	}
+	return e, nil
+}
+
+// inquire has the resolvers of d answer r.
+func (s *Server) inquire(ctx context.Context, d *pvd.Domain, r *request, last bool) (*entry, error) {
+	if s.byMulticast(d, r.name) {
+		return s.multicast(ctx, d, r)
+	}
 	res, err := s.ask(ctx, d, r, last)
 	if err != nil {
 		return nil, err
@@ -44,9 +62,6 @@ func (s *Server) fetch(ctx context.Context, d *pvd.Domain, in *instance, r *requ
 		return nil, fmt.Errorf("ask %s: %w", d.Name, err)
 	}
 	e.server = res.server
-	if in.ctx.Err() != nil {
-		return nil, fmt.Errorf("ask %s: %w", d.Name, in.ctx.Err())
-	}
 	return e, nil
 }
 

@@ -13,6 +13,8 @@
 //     asked in order.
 //  4. consult.go looks into the domain's cache (cache.go), which dies with the
 //     domain instance, and asks for everybody who waits for the same.
+//     multicast.go asks the neighbours of one link about names below local,
+//     nat64.go makes IPv6 addresses for networks that have nothing else.
 //  5. domain.go asks one domain: its servers rotate, the dead ones last.
 //  6. exchange.go asks one server: UDP, then TCP where the answer was cut.
 //  7. learn.go tells which addresses the name gave; names.go remembers them with

@@ -36,7 +36,7 @@ func (e *badAnswer) Error() string { return "resolver answered " + wire.RcodeToS
 // the time that is left is spent, in others each server is waited for once.
 func (s *Server) ask(ctx context.Context, d *pvd.Domain, r *request, last bool) (result, error) {
 	in := s.instances.of(d)
-	servers := in.order(reachable(d), time.Now())
+	servers := in.order(resolversFor(d, r.name), time.Now())
 	if len(servers) == 0 {
 		return result{}, fmt.Errorf("ask %s: %w", d.Name, errNoResolver)
 	}

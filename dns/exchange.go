@@ -33,6 +33,9 @@ var (
 // exchange asks one server once: over UDP, over TCP where the answer was cut,
 // without EDNS where the server does not know it (RFC 6891 6.2.2).
 func (s *Server) exchange(ctx context.Context, d *pvd.Domain, in *instance, server netip.AddrPort, r *request) (*wire.Msg, error) {
+	if to := at(d, server); to.Transport != pvd.Plain {
+		return s.private(ctx, d, in, to, r)
+	}
 	if in.plain(server, time.Now()) {
 		return s.transact(ctx, d, server, r, false)
 	}

@@ -18,12 +18,15 @@ type instance struct {
 	ctx    context.Context // ends with the instance
 	cancel context.CancelFunc
 
-	name    string // of the domain
-	cache   *cache
-	mu      sync.Mutex
-	servers map[netip.AddrPort]*health
-	flights map[string]*flight // by cache key
-	domain  *pvd.Domain        // as it was published last, nil before
+	name     string // of the domain
+	cache    *cache
+	channels channels
+	mu       sync.Mutex
+	servers  map[netip.AddrPort]*health
+	flights  map[string]*flight // by cache key
+	domain   *pvd.Domain        // as it was published last, nil before
+	seeking  bool               // for NAT64 prefixes
+	changed  chan struct{}      // 1: the domain was flushed
 }
 
 // instances holds the living ones; it is bounded by the number of domains.
@@ -31,6 +34,7 @@ type instances struct {
 	mu    sync.RWMutex
 	live  map[pvd.Key]*instance
 	list  atomic.Pointer[[]*instance] // of live, for readers that must not wait
+	ended bool                        // Run is over: nothing begins any more
 	known map[pvd.Key]bool            // what was published last; of the one that publishes
 }
 
@@ -58,10 +62,14 @@ func (t *instances) of(d *pvd.Domain) *instance {
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	if t.ended {
+		cancel()
+	}
 	in = &instance{
 		ctx: ctx, cancel: cancel, name: d.Name, cache: newCache(),
-		servers: make(map[netip.AddrPort]*health), flights: make(map[string]*flight),
+		changed: make(chan struct{}, 1), servers: make(map[netip.AddrPort]*health), flights: make(map[string]*flight),
 	}
+	context.AfterFunc(ctx, in.channels.close)
 	t.live[d.Key()] = in
 	t.enlist()
 	return in
@@ -76,15 +84,14 @@ func (t *instances) keep(set *pvd.Set) {
 	defer t.mu.Unlock()
 	for k, in := range t.live {
 		d := set.ByKey(k)
-		switch {
-		case d == nil:
+		if d == nil {
 			in.cancel()
 			delete(t.live, k)
-		case in.domain != nil && quarantined(in.domain, d):
+			continue
+		}
+		if was := in.renew(d); was != nil && quarantined(was, d) {
 			in.cache.flush(nil)
-			fallthrough
-		default:
-			in.domain, in.name = d, d.Name
+			in.wake()
 		}
 	}
 	t.enlist()
@@ -102,6 +109,67 @@ func (t *instances) keep(set *pvd.Set) {
 			in.cache.flush(func(e *entry) bool { return e.denial })
 		}
 	}
+}
+
+// renew replaces the domain as it was published and returns what it was.
+func (in *instance) renew(d *pvd.Domain) (was *pvd.Domain) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	was, in.domain, in.name = in.domain, d, d.Name
+	return was
+}
+
+// present returns the domain as it was published last.
+func (in *instance) present() *pvd.Domain {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.domain
+}
+
+// called returns the domain's name.
+func (in *instance) called() string {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.name
+}
+
+// seek reports whether the caller is to begin the search for NAT64 prefixes.
+func (in *instance) seek(d *pvd.Domain) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	begin := !in.seeking && in.ctx.Err() == nil
+	in.seeking, in.domain = true, d
+	return begin
+}
+
+// seek begins the search in d, unless it is under way or Run is over.
+func (t *instances) seek(d *pvd.Domain, begin func(*instance)) {
+	in := t.of(d)
+	t.mu.RLock() // so that nothing begins behind end
+	defer t.mu.RUnlock()
+	if in.seek(d) {
+		begin(in)
+	}
+}
+
+// wake has the search begin anew.
+func (in *instance) wake() {
+	select {
+	case in.changed <- struct{}{}:
+	default:
+	}
+}
+
+// end ends every instance, those to come too.
+func (t *instances) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ended = true
+	for k, in := range t.live {
+		in.cancel()
+		delete(t.live, k)
+	}
+	t.enlist()
 }
 
 // enlist renews the list of the living; t.mu is held.
@@ -136,15 +204,4 @@ func (t *instances) aliveFirst(domains []*pvd.Domain) []*pvd.Domain {
 		}
 	}
 	return append(alive, dead...)
-}
-
-// reachable are the resolvers of d that one of its source addresses can reach.
-func reachable(d *pvd.Domain) []netip.AddrPort {
-	var out []netip.AddrPort
-	for _, r := range d.Resolvers {
-		if r.Addr.IsValid() && d.HasSource(r.Addr.Addr().Unmap().Is6()) && len(out) < maxServers {
-			out = append(out, r.Addr)
-		}
-	}
-	return out
 }

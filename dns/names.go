@@ -109,7 +109,7 @@ func (n *Names) Learn(l Learned) []netip.Addr {
 	told := l.Addrs
 	for i, addr := range l.Addrs {
 		k := nameKey{app, addr.Unmap()}
-		b := Binding{Name: l.Name, Domain: l.Domain, Private: l.Private}
+		b := Binding{Name: l.Name, Domain: l.Domain, Private: l.Private || l.Domain != nil && l.Domain.Synthetic(k.addr)}
 		foreign := l.Domain != nil && n.cfg.Foreign(l.Domain, k.addr)
 		if foreign && l.Exact {
 			return nil

@@ -53,6 +53,9 @@ func (s *Server) Cached(dst, query []byte, from netip.AddrPort) []byte {
 		return nil
 	}
 	d := choice.Domains[0]
+	if len(d.Selection) > 0 {
+		return nil // may have to look at the other family too
+	}
 	in := s.instances.of(d)
 	if e = q.in(in, now); e == nil {
 		return nil

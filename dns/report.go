@@ -118,7 +118,7 @@ func (s *Server) Cache() []Cached {
 	for _, in := range s.instances.live {
 		for _, e := range in.cache.list(now) {
 			c := Cached{
-				Domain: in.name, Name: e.name, Type: wire.TypeToString[e.qtype], Rcode: wire.RcodeToString[e.msgRcode],
+				Domain: in.called(), Name: e.name, Type: wire.TypeToString[e.qtype], Rcode: wire.RcodeToString[e.msgRcode],
 				Resolver: e.server, Left: e.life - now.Sub(e.stored), Records: []string{},
 			}
 			var m wire.Msg

@@ -134,6 +134,9 @@ func (s *Server) forward(ctx context.Context, r *request, choice Choice) outcome
 		e, cached, err := s.consult(ctx, d, r, i == len(order)-1)
 		if err == nil {
 			o := outcome{entry: e, cached: cached, domain: d, zone: choice.Zone, limit: seconds(choice.MaxTTL), reason: choice.Reason}
+			if s.outranked(ctx, d, r, e) {
+				return outcome{own: r.local(wire.RcodeSuccess), domain: d, zone: o.zone, reason: "the domain's selection table ranks the other family higher"}
+			}
 			return s.given(r, o, choice.Zone != "")
 		}
 		failure.add(d, err)

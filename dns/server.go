@@ -2,9 +2,11 @@ package dns
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net/netip"
+	"sync"
 
 	"mifvif/pvd"
 )
@@ -31,6 +33,16 @@ type Config struct {
 	Learned func(Learned) []netip.Addr
 	// AliasName returns the name that an alias was given for. nil: there are none.
 	AliasName func(netip.Addr) (string, bool)
+	// Found64 is told the NAT64 prefixes that a domain's own resolvers show (RFC
+	// 7050), from one goroutine of each domain; none may be found. nil: nobody
+	// looks for them.
+	Found64 func(pvd.Key, []netip.Prefix)
+	// Roots vouch for the names of encrypted resolvers; nil: the system's.
+	Roots *x509.CertPool
+	// Multicast opens sockets for multicast DNS. nil: nobody's neighbours are asked.
+	Multicast MulticastFunc
+	// Sort orders destinations by a domain's own selection table. nil: nobody has one.
+	Sort SortFunc
 	// MaxQueries bounds queries in flight; one more is dropped and counted, or
 	// answered SERVFAIL on a connection. 0: DefaultMaxQueries.
 	MaxQueries int
@@ -51,6 +63,7 @@ type Server struct {
 	instances *instances
 	stats     stats
 	quicks    quicks
+	errands   sync.WaitGroup // questions of our own
 }
 
 // New checks cfg and allocates; it starts nothing.
@@ -87,10 +100,22 @@ func (s *Server) Run(ctx context.Context) error {
 	<-ctx.Done()
 	s.conns.shut()
 	s.queries.shut()
-	s.instances.keep(nil)
+	s.instances.end()
+	s.errands.Wait()
 	return nil
 }
 
 // Publish tells which domain instances live. What is known of any other is
 // forgotten and the queries under way in it go on to their next domain.
-func (s *Server) Publish(set *pvd.Set) { s.instances.keep(set) }
+func (s *Server) Publish(set *pvd.Set) {
+	s.instances.keep(set)
+	if s.cfg.Found64 == nil {
+		return
+	}
+	for _, d := range set.All() {
+		if !seekable64(d) {
+			continue
+		}
+		s.instances.seek(d, func(in *instance) { s.errands.Go(func() { s.seek64(in) }) })
+	}
+}

@@ -121,8 +121,15 @@ func offender(b []byte) netip.Addr {
 // failed tells the app of an error of the path, about its own packet: the
 // addresses and ports in the quotation are the app's (RFC 5508 REQ-4, 5).
 func (b *binding) failed(f pathFailure) {
+	dst, ok := b.reply(f.dst.Addr())
+	if !ok {
+		return
+	}
+	if b.crosses() {
+		f.err = crossed(f.err)
+	}
 	i := packet.Info{
-		Src: b.app.app.Addr(), Dst: b.shown(f.dst.Addr()), SrcPort: b.app.app.Port(), DstPort: f.dst.Port(), TTL: 1, DF: true,
+		Src: b.app.app.Addr(), Dst: dst, SrcPort: b.app.app.Port(), DstPort: f.dst.Port(), TTL: 1, DF: true,
 	}
 	b.table.failed(b, f, append(packet.AppendUDP(nil, i, len(f.payload)), f.payload...))
 }

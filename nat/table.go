@@ -144,10 +144,14 @@ func (t *Table) find(info *packet.Info, named bool) *binding {
 	app := appKey{flow.Proto(info.Proto), netip.AddrPortFrom(info.Src, info.SrcPort)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	b := t.byApp[app]
 	if named {
-		return t.byPeer[peerKey{app, netip.AddrPortFrom(info.Dst, info.DstPort)}]
+		b = t.byPeer[peerKey{app, netip.AddrPortFrom(info.Dst, info.DstPort)}]
 	}
-	return t.byApp[app]
+	if b != nil && b.real(info.Dst).Is6() != b.choice.Source.Is6() {
+		return nil // over NAT64, and it is not known yet what stands for this destination
+	}
+	return b
 }
 
 // sound reports whether the packet's transport checksum holds. The kernel

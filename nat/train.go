@@ -75,8 +75,14 @@ func (tr *train) leave(b *binding) {
 		return
 	}
 	app := b.app.app
+	from, ok := b.reply(tr.first.from.Addr())
+	if !ok {
+		b.table.stats.unreachable.Add(1)
+		tr.n = 0
+		return
+	}
 	i := packet.Info{
-		Src: b.shown(tr.first.from.Addr()), Dst: app.Addr(), SrcPort: tr.first.from.Port(), DstPort: app.Port(),
+		Src: from, Dst: app.Addr(), SrcPort: tr.first.from.Port(), DstPort: app.Port(),
 		TTL: tr.first.ttl, TOS: tr.first.tos,
 	}
 	tr.pieces[0] = packet.AppendUDP(tr.head[:0], i, tr.total)

@@ -3,6 +3,9 @@ package nat
 import (
 	"maps"
 	"net/netip"
+
+	"mifvif/packet"
+	"mifvif/pvd"
 )
 
 // maxTranslated bounds the renamed destinations of one binding; beyond it the
@@ -58,6 +61,42 @@ func (b *binding) shown(from netip.Addr) netip.Addr {
 		}
 	}
 	return from
+}
+
+// crosses reports whether the network's family is not the app's (RFC 6146).
+func (b *binding) crosses() bool { return b.choice.Source.Is6() != b.app.app.Addr().Is6() }
+
+// reply returns what the app calls the sender of a datagram; false if it cannot be
+// called anything, as a sender of the other family that is behind no NAT64.
+func (b *binding) reply(from netip.Addr) (netip.Addr, bool) {
+	from = b.shown(from)
+	if from.Is6() == b.app.app.Addr().Is6() {
+		return from, true
+	}
+	for i := range b.choice.Domain.PREF64 {
+		if v4, ok := pvd.Extract64(b.choice.Domain.PREF64[i].Prefix, from); ok {
+			return v4, true
+		}
+	}
+	return from, false
+}
+
+// crossed restates an ICMPv6 error for an IPv4 app (RFC 7915 5.2): the path's limit
+// less what the IPv6 header is longer, else that the host is not reached. The
+// offender is left out, as it has no IPv4 address.
+func crossed(e packet.Error) packet.Error {
+	const unreachable, tooBig, timeExceeded, longer = 1, 2, 3, 20
+	switch {
+	case e.Type == tooBig:
+		return packet.TooBigError(int(e.Rest)-longer, false)
+	case e.Type == timeExceeded:
+		return packet.Error{Type: 11, Code: e.Code}
+	case e.Type == unreachable && e.Code == 4:
+		return packet.UnreachableError(packet.PortUnreachable, false)
+	case e.Type == unreachable && e.Code == 1:
+		return packet.UnreachableError(packet.AdminProhibited, false)
+	}
+	return packet.UnreachableError(packet.HostUnreachable, false)
 }
 
 // called returns the last destination as the app calls it.

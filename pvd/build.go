@@ -94,6 +94,7 @@ func (b *Builder) Build(st netwatch.State, in Inputs) *Set {
 	for _, d := range w.domains {
 		if b.settle(w.parts[d].identity, d) {
 			in.judge(d)
+			in.lay64(d)
 			settled = append(settled, d)
 		}
 	}

@@ -19,6 +19,7 @@ const (
 	FromDHCPv4 Origin = "dhcp4"
 	FromDHCPv6 Origin = "dhcp6"
 	FromJSON   Origin = "json"
+	FromDNS    Origin = "dns" // RFC 7050
 	// FromMemory marks a next hop that the kernel forgot when the link went
 	// down and that is used again now that the same link with the same prefix
 	// is back.

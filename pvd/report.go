@@ -82,4 +82,7 @@ type Inputs struct {
 	// like.
 	Validating bool
 	Verdicts   map[Key]Verdict
+	// Found64 are the NAT64 prefixes that resolvers showed, for domains that say
+	// nothing of theirs (RFC 7050; RFC 8781 5.1 gives advertisements the precedence).
+	Found64 map[Key][]netip.Prefix
 }

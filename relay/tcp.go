@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -115,8 +116,11 @@ func (r *Relay) dial(req *stack.Request, on standing, f flow.Flow, timeout time.
 
 // attempt dials, and remembers how it ended.
 func (r *Relay) attempt(ctx context.Context, on standing, f flow.Flow) (stack.Uplink, error) {
-	began := time.Now()
-	up, err := r.cfg.Dialer.DialTCP(ctx, on.Domain, on.Source, f.Dst, f.DSCP<<2)
+	began, dst := time.Now(), f.Dst
+	if on.To.IsValid() {
+		dst = netip.AddrPortFrom(on.To, dst.Port())
+	}
+	up, err := r.cfg.Dialer.DialTCP(ctx, on.Domain, on.Source, dst, f.DSCP<<2)
 	if on.ctx.Err() == nil {
 		r.learn(on.Domain.Key(), f.Dst.Addr(), began, err)
 	}

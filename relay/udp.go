@@ -40,7 +40,10 @@ func (r *Relay) carry(h tun.Header, f flow.Flow, info *packet.Info, data []byte)
 	}
 	for _, c := range d.Candidates() {
 		to := choice(c, &d)
-		if f.Dst != asked {
+		switch {
+		case c.To.IsValid():
+			to.Real = c.To
+		case f.Dst != asked:
 			to.Real = f.Dst.Addr()
 		}
 		if r.cfg.NAT.Bind(flow.Flow{Proto: f.Proto, Src: f.Src, Dst: asked}, to) == nil {

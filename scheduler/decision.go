@@ -15,6 +15,9 @@ type Candidate struct {
 	Domain *pvd.Domain
 	// Source is the source address the flow must leave with: one of Domain's.
 	Source netip.Addr
+	// To is where the flow goes inside Domain in truth: the address that stands for
+	// an IPv4 destination behind its NAT64 (RFC 6052). The zero Addr: where it says.
+	To netip.Addr
 }
 
 // Refusal says why a decision has no candidate, so that the app is told the

@@ -22,8 +22,9 @@ func (p *pick) answerer() (int, bool) {
 		if d.Key() != (pvd.Key{Slot: a.Slot, Attached: a.Attached}) {
 			continue
 		}
+		lost := !p.snap.usable[p.flow.family].has(i)
 		leads := private || p.snap.general[p.flow.family].has(i) || claimed && owners.has(i)
-		return i, leads
+		return i, lost || leads
 	}
 	return -1, true
 }

@@ -3,9 +3,11 @@ package scheduler
 import (
 	"cmp"
 	"math"
+	"net/netip"
 	"slices"
 	"time"
 
+	"mifvif/flow"
 	"mifvif/pvd"
 )
 
@@ -83,12 +85,12 @@ func (p *pick) order() {
 	var at [MaxCandidates]standing
 	for i := p.left.next(0); i >= 0; i = p.left.next(i + 1) {
 		d := p.snap.domains[i]
-		src, ok := p.source(d, p.flow.dst)
+		src, to, ok := p.way(d)
 		if !ok {
 			p.trace.lost(d, "it has no source address for the destination")
 			continue
 		}
-		p.insert(&at, p.standing(i, d, d == stuck), Candidate{d, src})
+		p.insert(&at, p.standing(i, d, d == stuck), Candidate{d, src, to})
 	}
 	if p.dec.n == 0 {
 		p.refuse(NoRoute, reasonNoSource)
@@ -99,6 +101,26 @@ func (p *pick) order() {
 	}
 	p.race(&at)
 	p.settle(stuck)
+}
+
+// way returns the source address for the destination in d, and where it is reached
+// if not where it says: IPv4 of a domain that has none goes over its NAT64. Echo
+// requests are not translated.
+func (p *pick) way(d *pvd.Domain) (src, to netip.Addr, ok bool) {
+	dst := p.flow.dst
+	if src, ok = p.source(d, dst); ok || !dst.Is4() {
+		return src, to, ok
+	}
+	if dst.IsUnspecified() {
+		if d.Carries(false) {
+			src, ok = p.source(d, netip.IPv6Unspecified())
+		}
+		return src, to, ok
+	}
+	if to, ok = d.Translated(dst); ok && p.flow.Proto != flow.ICMP {
+		src, ok = p.source(d, to)
+	}
+	return src, to, ok && p.flow.Proto != flow.ICMP
 }
 
 // insert puts c where it belongs; the worst one falls out when there are more

@@ -29,7 +29,8 @@ type snapshot struct {
 	rules  [actors][]rule
 	*compiled
 	absent []string
-	zones  map[string]*zone // by name, with the domains they belong to
+	zones  map[string]*zone      // by name, with the domains they belong to
+	told   map[string][]pvd.Zone // by trusted domain, what it said of zones last
 }
 
 // rule is a Rule with the names of domains turned into places.
@@ -68,7 +69,8 @@ func newSnapshot(set *pvd.Set, policy *Policy, last *snapshot) *snapshot {
 	}
 	s.order = placesOf(policy.Order, places)
 	s.place(places)
-	s.zones = zonesOf(s.domains)
+	s.told = tell(s.domains, last)
+	s.zones = zonesOf(s.domains, s.told)
 	return s
 }
 
@@ -93,10 +95,11 @@ func sharesOf(domains []*pvd.Domain) []uint64 {
 func (s *snapshot) classify(i int, d *pvd.Domain) {
 	for f := range s.usable {
 		is6 := f == 1
-		if d.Usable(is6) {
+		if d.Carries(is6) {
 			s.usable[f].add(i)
 		}
-		if d.Leads(is6) {
+		if d.Leads(is6 || d.Carries(is6) && !d.Usable(is6)) { // IPv4 goes out as IPv6
+
 			s.general[f].add(i)
 		}
 		if slices.ContainsFunc(d.NextHops, func(h pvd.NextHop) bool { return h.Is6 == is6 && h.Overrides }) {
@@ -178,6 +181,11 @@ func (s *snapshot) claimFor(i int, d *pvd.Domain) {
 	for _, a := range d.Addresses {
 		if !a.Prefix.IsSingleIP() {
 			s.claim(a.Prefix, i)
+		}
+	}
+	for _, p := range d.PREF64 {
+		if pvd.Reserved64(p.Prefix) { // of others a network could take what is not its own
+			s.claim(p.Prefix, i)
 		}
 	}
 	for _, r := range d.Routes {

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
@@ -30,16 +31,14 @@ const (
 )
 
 // zonesOf returns every zone that is believed to belong to somebody.
-func zonesOf(domains []*pvd.Domain) map[string]*zone {
+func zonesOf(domains []*pvd.Domain, told map[string][]pvd.Zone) map[string]*zone {
 	all := make(map[string]*zone)
 	for i, d := range domains {
 		for _, z := range d.Zones {
 			claim(all, i, d, z)
 		}
-		if d.Trust == pvd.Trusted {
-			for _, z := range d.Search {
-				claim(all, i, d, z)
-			}
+		for _, z := range told[d.Name] {
+			claim(all, i, d, z)
 		}
 	}
 	for name, z := range all {
@@ -48,6 +47,26 @@ func zonesOf(domains []*pvd.Domain) map[string]*zone {
 		}
 	}
 	return all
+}
+
+// tell returns what each trusted domain says of its zones, its search list included.
+// One that is away still owns what it said last: its names must not leak to others
+// in the meantime (standards D.4).
+func tell(domains []*pvd.Domain, last *snapshot) map[string][]pvd.Zone {
+	told := make(map[string][]pvd.Zone)
+	for _, d := range domains {
+		if d.Trust != pvd.Trusted {
+			continue
+		}
+		zones := slices.Concat(d.Zones, d.Search)
+		if len(zones) == 0 && d.State == pvd.Offline && last != nil {
+			zones = last.told[d.Name]
+		}
+		if len(zones) > 0 {
+			told[d.Name] = zones
+		}
+	}
+	return told
 }
 
 // claim adds the claim of one domain, unless it is not believed.

@@ -107,6 +107,7 @@ func TestFlowFollowsItsAnswer(t *testing.T) {
 		{"a private address", "192.168.50.80", from(n2, false), nil, "n2", true},
 		{"another network's address (rebinding)", "10.2.0.80", from(n1, false), nil, "n1", true},
 		{"another network's public address", "203.0.113.80", from(n1, false), nil, "n1", true},
+		{"a private name's address of a domain that is down", "198.51.100.80", from(gone, true), nil, reasonAnswerGone, true},
 		{"a public address prefers its domain", "198.51.100.80", from(n2, false), nil, "n2,n1", false},
 		{"a public address of a domain that is gone is free", "198.51.100.80", from(gone, false), []Rule{{Name: "r", Prefer: []string{"n1"}}}, "n1,n2", false},
 		{"a private one is not", "192.168.50.80", from(gone, false), nil, reasonAnswerGone, true},
@@ -119,6 +120,61 @@ func TestFlowFollowsItsAnswer(t *testing.T) {
 		d := s.Pick(f)
 		if got := outcomeOf(d); got != tt.want || d.PerDestination != tt.named {
 			t.Errorf("%s: goes to %s (alone: %v), want %s (%v)", tt.what, got, d.PerDestination, tt.want, tt.named)
+		}
+	}
+}
+
+func TestIPv4GoesOverANAT64(t *testing.T) {
+	lte := domain(1, "lte", "2001:db8:1::2/64", "internet")
+	lte.PREF64 = []pvd.PREF64{{Prefix: pvd.WellKnown64()}}
+	plain := domain(2, "plain", "2001:db8:2::2/64", "internet")
+	fiber := domain(3, "fiber", "192.0.2.2/24", "2001:db8:3::2/64", "internet")
+	tests := []struct {
+		what    string
+		domains []*pvd.Domain
+		proto   flow.Proto
+		dst     string
+		want    string
+		to      string
+	}{
+		{"a public address", []*pvd.Domain{lte, plain}, flow.TCP, "203.0.113.80", "lte", "64:ff9b::cb00:7150"},
+		{"a private one", []*pvd.Domain{lte, plain}, flow.TCP, "10.0.0.1", reasonPrivate, ""},
+		{"ping", []*pvd.Domain{lte, plain}, flow.ICMP, "203.0.113.80", reasonNoSource, ""},
+		{"ping with IPv4 elsewhere", []*pvd.Domain{lte, fiber}, flow.ICMP, "203.0.113.80", "fiber", ""},
+		{"a question about a name", []*pvd.Domain{lte, plain}, flow.UDP, "0.0.0.0", "lte", ""},
+		{"a made-up address", []*pvd.Domain{lte, plain, fiber}, flow.TCP, "64:ff9b::cb00:7150", "lte", ""},
+	}
+	for _, tt := range tests {
+		s := house(Policy{}, tt.domains...)
+		d := s.Pick(flow.Flow{Proto: tt.proto, Src: netip.MustParseAddrPort("198.18.0.1:1"), Dst: netip.AddrPortFrom(netip.MustParseAddr(tt.dst), 80)})
+		got, to := outcomeOf(d), ""
+		if c := d.Candidates(); len(c) > 0 && c[0].To.IsValid() {
+			to = c[0].To.String()
+		}
+		if got != tt.want || to != tt.to {
+			t.Errorf("%s: %s to %q, want %s to %q", tt.what, got, to, tt.want, tt.to)
+		}
+	}
+}
+
+// A trusted domain that is away owns what it said before; any other does not.
+func TestZonesOfADomainThatIsAway(t *testing.T) {
+	fiber := domain(1, "fiber", "192.0.2.2/24", "internet")
+	for words, want := range map[string]string{"trusted": reasonZoneOwner, "": "fiber"} {
+		up := zoned(domain(2, "vpn", strings.Fields("10.8.0.2/24 "+words)...), "corp.example.com@dhcp4")
+		s := house(Policy{}, fiber, up)
+		if got := outcomeOf(s.Pick(about("a.corp.example.com"))); got != "vpn" {
+			t.Errorf("while it is there: %s", got)
+		}
+		for range 2 {
+			s.Publish(pvd.NewSet([]*pvd.Domain{fiber, domain(2, "vpn", strings.Fields("offline "+words)...)}), &Policy{})
+		}
+		if got := outcomeOf(s.Pick(about("a.corp.example.com"))); got != want {
+			t.Errorf("a domain %q that is away: %s, want %s", words, got, want)
+		}
+		s.Publish(pvd.NewSet([]*pvd.Domain{fiber}), &Policy{})
+		if got := outcomeOf(s.Pick(about("a.corp.example.com"))); got != "fiber" {
+			t.Errorf("forgotten: %s", got)
 		}
 	}
 }

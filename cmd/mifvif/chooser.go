@@ -19,6 +19,9 @@ const (
 	foreignTTL = 5 * time.Second  // of the private zones of networks nobody vouches for
 )
 
+// typeAAAA is the type of record that holds an IPv6 address (RFC 3596).
+const typeAAAA = 28
+
 // chooser asks the scheduler which domains a query may be sent to: the decision
 // is the one about a flow to that name (RFC 6418 5.5-E).
 type chooser struct {
@@ -37,19 +40,23 @@ func (c chooser) Choose(q dns.Query, into []*pvd.Domain) dns.Choice {
 		out.Domains, out.Reason = withResolvers(out.Domains, &d), d.Reason
 		return out
 	}
-	v4 := c.scheduler.Pick(c.question(q, netip.IPv4Unspecified()))
-	v6 := c.scheduler.Pick(c.question(q, netip.IPv6Unspecified()))
-	out.Reason, out.Zone = v4.Reason, v4.Zone
-	if len(v4.Candidates()) == 0 {
-		out.Reason = v6.Reason
+	// The family that is asked for decides first: the flow will be of it.
+	first, second := netip.IPv4Unspecified(), netip.IPv6Unspecified()
+	if q.Type == typeAAAA {
+		first, second = second, first
+	}
+	one, other := c.scheduler.Pick(c.question(q, first)), c.scheduler.Pick(c.question(q, second))
+	out.Reason, out.Zone = one.Reason, one.Zone
+	if len(one.Candidates()) == 0 {
+		out.Reason = other.Reason
 	}
 	if out.Zone == "" {
-		out.Zone = v6.Zone
+		out.Zone = other.Zone
 	}
-	out.Domains = withResolvers(withResolvers(out.Domains, &v4), &v6)
+	out.Domains = withResolvers(withResolvers(out.Domains, &one), &other)
 	switch {
 	case out.Zone == "":
-		out.Search = searched(set, &v4, &v6)
+		out.Search = searched(set, &one, &other)
 	case len(out.Domains) > 0 && out.Domains[0].Trust == pvd.Untrusted && !ours(out.Domains[0], out.Zone):
 		out.MaxTTL = foreignTTL
 	}

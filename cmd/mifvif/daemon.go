@@ -47,6 +47,7 @@ type daemon struct {
 	scheduler  *scheduler.Scheduler
 	nat        *nat.Table
 	names      *dns.Names
+	found64    found64
 	resolver   *dns.Server
 	relay      *relay.Relay
 	host       *host.Pointed
@@ -83,6 +84,7 @@ func newDaemon(path, state string, cfg *config.Config, log *slog.Logger) (*daemo
 	}
 	d.sampler = &sampler{d: d, ledger: counted}
 	d.owners = owners{finder, d.scheduler}
+	d.found64 = newFound64()
 	d.names = dns.NewNames(dns.NamesConfig{Max: 65536, PerApp: share(cfg), App: d.app, Alive: d.alive, Foreign: d.foreign})
 	if err := d.makeStations(cfg); err != nil {
 		d.device.Close()
@@ -103,7 +105,7 @@ func (d *daemon) makeStations(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	d.resolver, err = dns.New(dns.Config{Chooser: d.chooser(), Dialer: d.uplinks, Families: d.families, Learned: d.names.Learn, AliasName: d.names.AliasName}, d.log)
+	d.resolver, err = dns.New(dns.Config{Chooser: d.chooser(), Dialer: d.uplinks, Families: d.families, Learned: d.names.Learn, AliasName: d.names.AliasName, Found64: d.found64.deliver, Sort: nat.SortDestinations, Multicast: d.multicast}, d.log)
 	if err != nil {
 		return err
 	}
@@ -208,7 +210,7 @@ func (d *daemon) foreign(p *pvd.Domain, a netip.Addr) bool {
 // families reports which families any domain carries now.
 func (d *daemon) families() (v4, v6 bool) {
 	for _, p := range d.current.Load().All() {
-		v4, v6 = v4 || p.Usable(false), v6 || p.Usable(true)
+		v4, v6 = v4 || p.Carries(false), v6 || p.Carries(true)
 	}
 	return v4, v6
 }

@@ -23,6 +23,7 @@ func checks() []Scenario {
 		{ID: "router", Title: "a client behind the host is carried by both networks, with its own address in the list", Layout: lab.WithLAN, Config: byPort + lanRule, Run: router},
 		{ID: "ping-dead", Title: "nobody answers for a dead address (the kernel too)", Run: pingDead},
 		{ID: "reuse", Title: "30,000 connections, the server closes first, ports are reused, none hangs (the kernel too)", Layout: fewPorts, Run: reuse},
+		{ID: "mdns", Title: "names below local are asked of the neighbours on the link they belong to", Config: localAtE1, Run: neighbours},
 		{ID: "iperf3", Title: "iperf3 up, down, -P 8, -u and -6 complete (the kernel too)", Config: byPort + iperfRule, Run: iperf},
 	}
 }

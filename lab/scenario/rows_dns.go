@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/miekg/dns"
+	"golang.org/x/net/ipv4"
 
 	"mifvif/lab"
 )
@@ -26,7 +28,9 @@ func dnsRows() []Scenario {
 		{ID: "4.1-4", Title: "1,000 concurrent fetches of two names with one private address reach each its own network", Config: bothZones, Run: overlap},
 		{ID: "4.1-5", Title: "an address learnt in a network that is gone leads nowhere, and a new question leads to the next", Config: firstE1Config, Run: lostNetwork},
 		{ID: "4.1-5n", Title: "what a network denied is asked anew when it is gone (the kernel too)", Layout: secondDetached, Config: firstE1Config, Run: lostDenial},
+		{ID: "4.1-6", Title: "what a network's NAT64 makes of addresses is used there only, and carries IPv4 there", Layout: sixOnlyFirst, Config: sixOnlyConfig, Run: synthesised},
 		{ID: "4.2-3", Title: "a network's wide route does not capture a flow whose answer came from another", Config: firstE1Config, Run: wideRoute},
+		{ID: "4.5-3", Title: "two routers on one link have resolvers and zones of their own, asked from their own prefixes", Layout: plainRouters, Config: zonesByRouter, Run: resolverByRouter},
 		{ID: "5.2-A", Title: "each name is asked where it is known, by unmodified tools", Config: bothZones, Run: rightServer},
 		{ID: "5.2-B", Title: "answers are kept with their domain, and a command shows whose they are", Config: bothZones, Run: ownCaches},
 		{ID: "6-3", Title: "one network's answer never leads into another network's own addresses", Config: firstE1Config, Run: rebinding},
@@ -489,4 +493,193 @@ func rebinding(ctx context.Context, e *Env) error {
 		}
 	}
 	return nothing(wrong, "packets to n2's own address, which n1's answer named, left by n2")
+}
+
+// sixOnlyFirst has n1 without IPv4.
+func sixOnlyFirst() lab.Layout {
+	l := lab.TwoNetworks()
+	l.Networks[0].NoIPv4 = true
+	return l
+}
+
+const sixOnlyConfig = `
+pvds:
+  - {name: n1, interface: e1, dns: {servers: ["2001:db8:1::53"]}}
+  - {name: n2, interface: e2, dns: {servers: [10.2.0.53]}}
+rules:
+  - {name: first, prefer: [n1, n2]}
+`
+
+// synthesised gives n1 a NAT64 and a resolver that makes addresses for one name.
+// The other name has IPv4 addresses only, also for n1's resolver.
+func synthesised(ctx context.Context, e *Env) error {
+	behind := netip.MustParseAddr("64:ff9b::cb00:7150") // 203.0.113.80
+	err := errors.Join(
+		e.Node("n1").AddAddress("lan", netip.PrefixFrom(behind, 128)),
+		e.AddRecords("n1", "ipv4only.arpa. AAAA 64:ff9b::c000:aa", "made.example.org. AAAA 64:ff9b::cb00:7150", "four.example.org. A 203.0.113.80"),
+		e.AddRecords("n2", "made.example.org. A 203.0.113.80", "four.example.org. A 203.0.113.80"),
+		e.ServeUDP(e.Node("n1"), netip.AddrPortFrom(behind, lab.PortEcho), func(netip.Addr) string { return "n1" }))
+	if err != nil {
+		return err
+	}
+	if e.Daemon != nil { // it may have asked before the records were there
+		if err := e.LinkDown("n1"); err != nil {
+			return err
+		}
+		time.Sleep(300 * time.Millisecond)
+		if err := e.LinkUp("n1"); err != nil {
+			return err
+		}
+	}
+	elsewhere, err := e.Host.Capture("e2", func(r lab.Record) bool { return netip.MustParsePrefix("64:ff9b::/96").Contains(r.Dst) })
+	if err != nil {
+		return err
+	}
+	if err := within(ctx, func() error { return e.reaches6(ctx, "made.example.org", behind, "n1") }); err != nil {
+		return err
+	}
+	if err := within(ctx, func() error { return e.reaches6(ctx, "four.example.org", behind, "n1") }); err != nil {
+		return fmt.Errorf("a name with IPv4 addresses only: %w", err)
+	}
+	for range 3 { // an app that knows IPv4 only, or a literal address
+		if err := e.Carried(ctx, "n1", public4(lab.PortEcho), lab.SocketOptions{}); err != nil {
+			return fmt.Errorf("IPv4 over a network without: %w", err)
+		}
+	}
+	if err := e.LinkDown("n1"); err != nil {
+		return err
+	}
+	time.Sleep(300 * time.Millisecond)
+	short, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if _, err := e.Ask(short, netip.AddrPortFrom(behind, lab.PortEcho), lab.SocketOptions{}); err == nil || errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("an address that n1 made up, without n1: %w", err)
+	}
+	if err := within(ctx, func() error { return e.Carried(ctx, "n2", public4(lab.PortEcho), lab.SocketOptions{}) }); err != nil {
+		return err
+	}
+	for _, name := range []string{"made.example.org", "four.example.org"} {
+		m, err := e.Resolve(ctx, name, dns.TypeAAAA)
+		if err != nil || len(m.Answer) > 0 {
+			return fmt.Errorf("without n1 %s has still %v: %w", name, m, err)
+		}
+		if addr, err := e.Address(ctx, name); err != nil || addr != lab.Public4() {
+			return fmt.Errorf("without n1 %s is %v: %w", name, addr, err)
+		}
+	}
+	return nothing(elsewhere, "packets to addresses that n1 made up left by n2")
+}
+
+// reaches6 resolves a name to the IPv6 address it must have and reaches it by a
+// network, TCP and UDP.
+func (e *Env) reaches6(ctx context.Context, name string, want netip.Addr, network string) error {
+	m, err := e.Resolve(ctx, name, dns.TypeAAAA)
+	if err != nil {
+		return err
+	}
+	for _, rr := range m.Answer {
+		if a, ok := rr.(*dns.AAAA); ok {
+			if addr, _ := netip.AddrFromSlice(a.AAAA); addr != want {
+				return fmt.Errorf("%s is %v, want %v", name, addr, want)
+			}
+			return e.Carried(ctx, network, netip.AddrPortFrom(want, lab.PortEcho), lab.SocketOptions{})
+		}
+	}
+	return fmt.Errorf("%s has no IPv6 address: %s", name, dns.RcodeToString[m.Rcode])
+}
+
+func plainRouters() lab.Layout { return lab.TwoRouters(nil) }
+
+// zonesByRouter names the domains of two routers that name none, with a zone each;
+// their resolvers are those they advertise.
+const zonesByRouter = `
+pvds:
+  - {name: alpha, interface: e3, next_hops: ["fe80::3"], dns: {zones: [r3a.example.com]}}
+  - {name: beta, interface: e3, next_hops: ["fe80::4"], dns: {zones: [r3b.example.com]}}
+`
+
+func resolverByRouter(ctx context.Context, e *Env) error {
+	if _, err := e.parted(ctx, "alpha", "beta"); err != nil {
+		return err
+	}
+	for range 5 {
+		for _, n := range e.routers() {
+			name := "own." + n.Name + ".example.com"
+			own := netip.MustParseAddr(fmt.Sprintf("2001:db8:%d::80", n.Number))
+			if err := within(ctx, func() error { return e.reaches6(ctx, name, own, n.Name) }); err != nil {
+				return err
+			}
+			if _, err := e.Resolve(ctx, fmt.Sprintf("no%d.%s.example.com", time.Now().UnixNano(), n.Name), dns.TypeAAAA); err != nil {
+				return err
+			}
+		}
+	}
+	for _, n := range e.routers() {
+		if err := e.OnlyAsked(n.Name+".example.com.", n.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// localAtE1 marks n1's link as the one that names below local belong to.
+const localAtE1 = `
+pvds:
+  - {name: n1, interface: e1, dns: {zones: [local]}}
+`
+
+// neighbours has a neighbour in n1 answer by multicast DNS: it is asked on n1's link
+// and on no other, and no resolver ever is.
+func neighbours(ctx context.Context, e *Env) error {
+	conn, err := e.Node("n1").ListenUDP(lab.SocketOptions{Source: netip.MustParseAddrPort("0.0.0.0:5353")})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	index, err := e.Node("n1").LinkIndex("lan")
+	if err != nil {
+		return err
+	}
+	err = ipv4.NewPacketConn(conn).JoinGroup(&net.Interface{Index: index}, &net.UDPAddr{IP: net.IPv4(224, 0, 0, 251)})
+	if err != nil {
+		return err
+	}
+	go answerNeighbours(conn)
+	elsewhere, err := e.Host.Capture("e2", ports(5353, 5355))
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(e.Fetch(ctx, "printer.local", "n1"), e.FetchUDP(ctx, "printer.local", "n1")); err != nil {
+		return err
+	}
+	if m, err := e.Resolve(ctx, "nobody.local", dns.TypeA); err != nil || m.Rcode != dns.RcodeNameError {
+		return fmt.Errorf("a neighbour that is none: %v, %w", m, err)
+	}
+	return steps(
+		func() error { return nothing(elsewhere, "a neighbour's name was asked about on another link") },
+		func() error { return e.OnlyAsked("local.", "") },
+	)
+}
+
+// answerNeighbours answers for printer.local until the socket is closed.
+func answerNeighbours(conn net.PacketConn) {
+	b := make([]byte, 2000)
+	for {
+		n, from, err := conn.ReadFrom(b)
+		if err != nil {
+			return
+		}
+		q := new(dns.Msg)
+		if q.Unpack(b[:n]) != nil || len(q.Question) != 1 || q.Question[0].Name != "printer.local." || q.Question[0].Qtype != dns.TypeA {
+			continue
+		}
+		m := new(dns.Msg).SetReply(q)
+		m.Authoritative = true
+		m.Answer = []dns.RR{&dns.A{
+			Hdr: dns.RR_Header{Name: "printer.local.", Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 10}, A: net.IPv4(10, 1, 0, 80),
+		}}
+		if out, err := m.Pack(); err == nil {
+			_, _ = conn.WriteTo(out, from)
+		}
+	}
 }
