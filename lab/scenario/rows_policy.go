@@ -21,6 +21,7 @@ func policyRows() []Scenario {
 	return []Scenario{
 		{ID: "3.1", Title: "a metered network is used only where nothing else is left", Config: metered, Run: meteredLast},
 		{ID: "3.3-3", Title: "what flows show of a path is remembered, and forgotten when its network comes back", Layout: farAndNear, Config: lowestLatency, Run: pathMemory},
+		{ID: "3.6-2", Title: "an app learns which network and source carry a flow, and has them for the next flow too", Config: threeActors, Run: referral},
 		{ID: "3.7-2", Title: "the same question has the same answer, explained step by step, and flows follow it", Config: threeActors, Run: explained},
 		{ID: "3.7-3", Title: "a user's preference is followed for the user's own flows and nobody else's", Config: threeActors, Run: userPrefers},
 		{ID: "3.7-7", Title: "low-latency flows take the near network and bulk the cheap one, at the same time", Layout: farAndNear, Config: classes, Run: appClasses},
@@ -534,4 +535,47 @@ func operatorAdvises(ctx context.Context, e *Env) error {
 		return fmt.Errorf("conflicts %+v, want the router's preference overruled by the user's rule", x.Conflicts)
 	}
 	return e.all(ctx, 5, "r3a", echo, lab.SocketOptions{})
+}
+
+// referral opens a flow, asks where it went, and opens the next one there by the
+// network's handle: what the app tells its peer about itself holds.
+func referral(ctx context.Context, e *Env) error {
+	var domains []struct {
+		Name    string
+		Handles []netip.Addr
+	}
+	if err := e.JSON(ctx, &domains, "pvds"); err != nil {
+		return err
+	}
+	for _, d := range domains {
+		for _, a := range d.Handles {
+			dst := public4(firstE1)
+			if a.Is6() {
+				dst = public6(firstE1)
+			}
+			opt := lab.SocketOptions{Source: netip.AddrPortFrom(a, 0)}
+			first, err := e.Talk(ctx, dst, opt)
+			if err != nil {
+				return err
+			}
+			defer first.Close()
+			var flows []struct{ PvD, Dst, Source string }
+			if err := e.JSON(ctx, &flows, "flows", "--pvd", d.Name); err != nil {
+				return err
+			}
+			if !slices.ContainsFunc(flows, func(f struct{ PvD, Dst, Source string }) bool {
+				return f.Dst == dst.String() && f.Source == first.Source.String()
+			}) {
+				return fmt.Errorf("the peer sees %v, and no flow over %s has that source: %v", first.Source, d.Name, flows)
+			}
+			second, err := e.Ask(ctx, netip.AddrPortFrom(dst.Addr(), firstE2), opt)
+			if err != nil || second.Source.Addr() != first.Source.Addr() || second.Network != first.Network {
+				return fmt.Errorf("the second flow is %+v, the first %v by %s (%w)", second, first.Source, first.Network, err)
+			}
+		}
+	}
+	if len(domains) != 2 {
+		return fmt.Errorf("there are %d domains, want 2", len(domains))
+	}
+	return nil
 }

@@ -40,6 +40,7 @@ func All() []Scenario {
 		managerRows(),
 		safetyRows(),
 		policyRows(),
+		shareChecks(),
 		checks(),
 	} {
 		all = append(all, part...)
