@@ -20,16 +20,11 @@ const (
 	lastTable  = 65300
 )
 
-// maxRoutes bounds the routes kept of one table for one interface: a host with
-// a full Internet table gets its defaults and connected routes, and as many
-// others as fit, in the kernel's order.
-const maxRoutes = 4096
-
-// Read returns the state of the calling thread's network namespace. Links come
-// last: a link that goes down meanwhile is seen down, whatever its routes were.
+// Read returns the state of the calling thread's network namespace. Addresses come
+// first, for they say which routes matter. Links come last: a link that goes down meanwhile is seen down, whatever its routes were.
 func Read() (State, error) {
 	var s State
-	for _, part := range []func(*State) error{readRoutes, readAddresses, readRules, readFirewall, readLinks} {
+	for _, part := range []func(*State) error{readAddresses, readRoutes, readRules, readFirewall, readLinks} {
 		if err := again(func() error { return part(&s) }); err != nil {
 			return State{}, err
 		}

@@ -15,17 +15,15 @@ import (
 func readRoutes(s *State) error {
 	s.Routes = s.Routes[:0]
 	var interrupted error
-	count := make(map[quota]int)
+	keeper := newKeeper(s.Addresses)
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
 		err := netlink.RouteListFilteredIter(family, &netlink.Route{}, netlink.RT_FILTER_TABLE, func(r netlink.Route) bool {
 			if r.Table != mainTable && (r.Table < firstTable || r.Table > lastTable) || r.Flags&unix.RTM_F_CLONED != 0 {
 				return true
 			}
 			for _, one := range routes(r, family == netlink.FAMILY_V6) {
-				q := quota{one.Table, one.Ifindex}
-				if always := one.Dst.Bits() == 0 || one.Protocol == unix.RTPROT_KERNEL; always || count[q] < maxRoutes {
+				if keeper.keeps(&one) {
 					s.Routes = append(s.Routes, one)
-					count[q]++
 				}
 			}
 			return true
@@ -41,9 +39,6 @@ func readRoutes(s *State) error {
 	slices.SortFunc(s.Routes, compareRoutes)
 	return interrupted
 }
-
-// quota is what maxRoutes holds for.
-type quota struct{ table, ifindex int }
 
 // routes restates one kernel route, one for each of its next hops.
 func routes(r netlink.Route, is6 bool) []Route {
