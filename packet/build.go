@@ -47,9 +47,13 @@ func AppendUDP(dst []byte, i Info, length int) []byte {
 
 // FinishUDP completes the checksum of the datagram whose UDP header begins at
 // l4 of the packet b.
-func FinishUDP(b []byte, l4 int) {
-	field := b[l4+6 : l4+8]
-	binary.BigEndian.PutUint16(field, udpField(^Sum(b[l4:], 0)))
+func FinishUDP(b []byte, l4 int) { Complete(b, l4, 6) }
+
+// Complete does what a sender left to the device: it sums b from start on, where
+// the field at start+offset holds the sum of a pseudo-header, and writes the
+// checksum there. The field must lie in b.
+func Complete(b []byte, start, offset int) {
+	binary.BigEndian.PutUint16(b[start+offset:], udpField(^Sum(b[start:], 0)))
 }
 
 // Rewrite gives the transport header at offset l4 of b another identifier or

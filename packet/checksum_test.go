@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"math/rand/v2"
 	"net/netip"
+	"strconv"
 	"testing"
 )
 
@@ -131,5 +132,80 @@ func TestUDPZeroRules(t *testing.T) {
 	}
 	if got := udpField(0); got != 0xffff {
 		t.Errorf("a computed 0 is written %04x, want ffff", got)
+	}
+}
+
+// TestWholePackets are rows of known packets: the field before and after a
+// source address and port, or another word, were replaced.
+func TestWholePackets(t *testing.T) {
+	addr := netip.MustParseAddr
+	from4, to4 := addr("198.18.0.1"), addr("192.0.2.10")
+	from6, to6 := addr("fd00:6d69:6676::1"), addr("2001:db8:1::c0de")
+	const oldPort, newPort = 49152, 40001
+	udp := func(c uint16) uint16 { return udpField(UpdateAddr(Update(c, oldPort, newPort), from4, to4)) }
+	for _, c := range []struct {
+		name      string
+		got, want uint16
+	}{
+		{"IPv4 header, TTL 64 to 63", Update(0x202f, 0x4006, 0x3f06), 0x212f},
+		{"TCP over IPv6", UpdateAddr(Update(0xee0c, oldPort, newPort), from6, to6), 0xf414},
+		{"UDP whose new sum is 0", udp(0xd837), 0xffff},
+		{"UDP that came with ffff", udp(0xffff), 0x27c8},
+		{"ICMP identifier", Update(0x5558, 0x1111, 0x9c41), 0xca27},
+		{"ICMP request to reply", Update(0x5558, 0x0800, 0x0000), 0x5d58},
+		{"IPv4 header whose new checksum is 0", UpdateAddr(0xfbf6, from4, to4), 0x0000},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %04x, want %04x", c.name, c.got, c.want)
+		}
+	}
+	in := unhex(t, "450000147c7e00004011fbf6c6120001cb007150")
+	if got := ^Sum(append(in[:10:10], append([]byte{0, 0}, in[12:]...)...), 0); got != 0xfbf6 {
+		t.Errorf("recomputed %04x, want fbf6", got)
+	}
+}
+
+// TestCompleteAgreesWithASenderThatDidItAll leaves checksums to the device.
+func TestCompleteAgreesWithASenderThatDidItAll(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	i := Info{Src: netip.MustParseAddr("198.18.0.1"), Dst: netip.MustParseAddr("203.0.113.80"), SrcPort: 1, DstPort: 2, TTL: 64}
+	for range 1000 {
+		payload := make([]byte, r.IntN(1400))
+		for n := range payload {
+			payload[n] = byte(r.Uint32())
+		}
+		b := append(AppendUDP(nil, i, len(payload)), payload...)
+		Complete(b, IPv4HeaderLen, 6)
+		whole, err := Parse(b)
+		if err != nil || !UDPSound(&whole, b) {
+			t.Fatalf("%d bytes: %v", len(payload), err)
+		}
+	}
+}
+
+func BenchmarkSum(b *testing.B) {
+	for _, size := range []int{64, 576, 1500, 65535} {
+		b.Run(strconv.Itoa(size), func(b *testing.B) {
+			data := make([]byte, size)
+			b.SetBytes(int64(size))
+			for b.Loop() {
+				Sum(data, 0)
+			}
+		})
+	}
+}
+
+func BenchmarkParse(b *testing.B) {
+	for name, src := range map[string]string{"v4": "198.18.0.1", "v6": "2001:2::1"} {
+		b.Run(name, func(b *testing.B) {
+			a := netip.MustParseAddr(src)
+			p := AppendUDP(nil, Info{Src: a, Dst: a, SrcPort: 1, DstPort: 2, TTL: 64}, 0)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := Parse(p); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

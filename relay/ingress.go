@@ -96,7 +96,41 @@ func (r *Relay) receive(p *tun.Packet) {
 		r.reassemble(p, &info)
 		return
 	}
-	r.dispatch(p.Header, &info, p.Data)
+	h, ok := settle(p, &info)
+	if !ok {
+		r.drops.malformed.Add(1)
+		return
+	}
+	r.dispatch(h, &info, p.Data)
+}
+
+// settle returns what is true of a whole packet's virtio header. A checksum that
+// is left undone somewhere else than in the transport's own header is that of a
+// tunnelled packet, and is completed: nobody behind us will. If the header lied,
+// the packet's own checksum does not hold afterwards. It returns false for
+// segmentation, or a checksum in the IP header, that cannot be the packet's.
+func settle(p *tun.Packet, info *packet.Info) (tun.Header, bool) {
+	h, offset, segmented := p.Header, 0, false
+	switch flow.Proto(info.Proto) {
+	case flow.TCP:
+		offset, segmented = 16, h.GSOType == tun.GSOTCPv4 || h.GSOType == tun.GSOTCPv6
+	case flow.UDP:
+		offset, segmented = 6, h.GSOType == tun.GSOUDPL4
+	case flow.ICMP, flow.ICMPv6:
+		offset = 2
+	}
+	if h.GSOType != tun.GSONone && !segmented {
+		return h, false
+	}
+	if !h.NeedsChecksum || int(h.ChecksumStart) == info.L4 && int(h.ChecksumOffset) == offset {
+		return h, true
+	}
+	if segmented || int(h.ChecksumStart) < info.L4 {
+		return h, false
+	}
+	packet.Complete(p.Data, int(h.ChecksumStart), int(h.ChecksumOffset))
+	h.NeedsChecksum = false
+	return h, true
 }
 
 // dispatch hands one whole packet to its protocol's way.

@@ -92,7 +92,7 @@ func (nobody) Choose(dns.Query, []*pvd.Domain) dns.Choice { return dns.Choice{} 
 
 // world is a relay between a wire and pretended uplinks.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	relay   *Relay
 	wire    *wire
 	uplinks *uplinks
@@ -100,8 +100,8 @@ type world struct {
 }
 
 // newWorld starts a relay over the domains, which are chosen in their order.
-func newWorld(t *testing.T, maxTCP int, names ...string) *world {
-	t.Helper()
+func newWorld(tb testing.TB, maxTCP int, names ...string) *world {
+	tb.Helper()
 	var domains []*pvd.Domain
 	for i, name := range names {
 		domains = append(domains, &pvd.Domain{
@@ -111,41 +111,41 @@ func newWorld(t *testing.T, maxTCP int, names ...string) *world {
 		})
 	}
 	w := &world{
-		t: t, set: pvd.NewSet(domains), uplinks: &uplinks{},
+		t: tb, set: pvd.NewSet(domains), uplinks: &uplinks{},
 		wire: &wire{in: make(chan []byte), out: make(chan []byte, 64), closed: make(chan struct{})},
 	}
 	chosen := scheduler.New(scheduler.Config{Source: nat.SelectSource})
 	chosen.Publish(w.set, &scheduler.Policy{Algorithm: scheduler.Priority, Order: names})
 	log := slog.New(slog.DiscardHandler)
 	table, err := nat.New(nat.Config{Max: 16, PerSource: 1}, w.wire, w.uplinks, log)
-	check(t, err)
+	check(tb, err)
 	served, err := dns.New(dns.Config{Chooser: nobody{}, Dialer: w.uplinks}, log)
-	check(t, err)
+	check(tb, err)
 	w.relay, err = New(Config{
 		Device: w.wire, Scheduler: chosen, Dialer: w.uplinks, NAT: table, Resolver: served,
 		Names: dns.NewNames(dns.NamesConfig{Max: 16, PerApp: 1}), ResolverAddrs: []netip.Addr{resolver},
 		House: []netip.Prefix{netip.PrefixFrom(own, 30).Masked()}, MaxTCP: maxTCP,
 		Stack: stack.Config{MTU: 1500, Pending: 16, PerSource: 1},
 	}, log)
-	check(t, err)
+	check(tb, err)
 	w.relay.SetLocals(&Locals{Sources: map[netip.Addr]struct{}{own: {}}})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- w.relay.Run(ctx) }()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		cancel()
 		close(w.wire.closed)
 		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
-			t.Errorf("run: %v", err)
+			tb.Errorf("run: %v", err)
 		}
 	})
 	return w
 }
 
-func check(t *testing.T, err error) {
-	t.Helper()
+func check(tb testing.TB, err error) {
+	tb.Helper()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
