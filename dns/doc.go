@@ -19,8 +19,8 @@
 //  6. exchange.go asks one server: UDP, then TCP where the answer was cut.
 //  7. learn.go tells which addresses the name gave; names.go remembers them with
 //     their domain, and aliases.go tells two domains' equal addresses apart.
-//  8. entry.go turns the answer into the client's: its id, its question as it
-//     was spelt, its EDNS, its size.
+//  8. hints.go takes addresses out of service records; entry.go turns the answer
+//     into the client's: its id, its question as it was spelt, its EDNS, its size.
 //
 // It must not know rules, routes or sockets: those are the Chooser's and the
 // Dialer's. Only miekg/dns parses and builds messages.

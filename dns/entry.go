@@ -57,6 +57,9 @@ func newEntry(m *wire.Msg, r *request, now time.Time) (*entry, error) {
 			h.Name = r.name // points at the question, so that each client sees its own spelling
 		}
 	}
+	if !r.do && !r.cd {
+		unhint(m.Answer, own.Extra)
+	}
 	e.denial = m.Rcode == wire.RcodeNameError || m.Rcode == wire.RcodeSuccess && !answered(m, r.qtype)
 	e.life = life(m, e.denial)
 	var err error
