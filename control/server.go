@@ -176,6 +176,14 @@ func routes(h Handlers) http.Handler {
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { reply(w, h.Status(), nil) })
 	mux.HandleFunc("GET /v1/pvds", func(w http.ResponseWriter, _ *http.Request) { reply(w, h.PvDs(), nil) })
 	mux.HandleFunc("GET /v1/flows", func(w http.ResponseWriter, _ *http.Request) { reply(w, h.Flows(), nil) })
+	mux.HandleFunc("POST /v1/drain", func(w http.ResponseWriter, r *http.Request) {
+		var d Drain
+		if err := json.NewDecoder(io.LimitReader(r.Body, maxBody)).Decode(&d); err != nil {
+			reply(w, nil, Mistake{fmt.Errorf("read what is to be drained: %w", err)})
+			return
+		}
+		reply(w, struct{}{}, h.Drain(r.Context(), d))
+	})
 	mux.HandleFunc("GET /v1/rules", func(w http.ResponseWriter, _ *http.Request) { reply(w, h.Rules(), nil) })
 	mux.HandleFunc("POST /v1/rules", func(w http.ResponseWriter, r *http.Request) {
 		var c RuleChange

@@ -41,6 +41,7 @@ func All() []Scenario {
 		safetyRows(),
 		policyRows(),
 		shareChecks(),
+		commandChecks(),
 		checks(),
 	} {
 		all = append(all, part...)
