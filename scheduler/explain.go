@@ -144,6 +144,10 @@ func (t *trace) conflict(winner, loser *rule) {
 
 // disputed notes the networks that a rule ranks other than they rank themselves.
 func (p *pick) disputed() {
+	if p.owned {
+		p.contested()
+		return
+	}
 	r := p.preferring()
 	if r == nil || r.Actor >= Operator {
 		return
@@ -161,6 +165,16 @@ func (p *pick) disputed() {
 				r.Name, "router preference of " + c.Domain.Name, "its network asks to be used first, and the " + r.Actor.String() + "'s rule stands above",
 			})
 		}
+	}
+}
+
+// contested notes the networks that claim the destination too and were not chosen.
+func (p *pick) contested() {
+	first := p.dec.candidates[0].Domain.Name
+	for _, c := range p.dec.Candidates()[1:] {
+		p.trace.out.Conflicts = append(p.trace.out.Conflicts, Conflict{
+			first, c.Domain.Name, "both claim the destination, and policy ranks " + first + " first",
+		})
 	}
 }
 

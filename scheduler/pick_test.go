@@ -224,3 +224,15 @@ func TestPendingNamesAbsentDomainsOnce(t *testing.T) {
 		t.Errorf("pending %v, want corp and sat", got)
 	}
 }
+
+func TestTwoClaimsAreAConflict(t *testing.T) {
+	s := house(Policy{Algorithm: Priority}, two()[0], domain(1, "lte", "internet", "10.2.0.2/24", "metric=10", "route=198.51.100.0/24"),
+		domain(2, "sat", "internet", "10.3.0.2/24", "metric=30", "route=198.51.100.0/24"))
+	e := s.Explain(to("198.51.100.9:443", ""))
+	if len(e.Conflicts) != 1 || e.Conflicts[0].Winner != "lte" || e.Conflicts[0].Loser != "sat" {
+		t.Errorf("conflicts %v, want that sat claims the destination too", e.Conflicts)
+	}
+	if e = s.Explain(to("192.0.2.80:443", "")); len(e.Conflicts) != 0 {
+		t.Errorf("conflicts %v about what nobody claims", e.Conflicts)
+	}
+}

@@ -29,6 +29,7 @@ func policyRows() []Scenario {
 		{ID: "3.8-3", Title: "decisions are explained in words that do not change", Config: threeActors, Run: golden},
 		{ID: "4.2-2", Title: "the better of two working networks is chosen, and cost where cost is preferred", Layout: farAndNear, Config: lowestLatency, Run: betterOrCheaper},
 		{ID: "4.2-4", Title: "without any policy a silent network costs a connect less than 400 ms", Layout: weakLink, Config: noAffinity, Run: silentFirst},
+		{ID: "4.3-2", Title: "two networks claim one destination: policy decides, traffic is stable, and the conflict is named", Config: threeActors, Run: contested},
 		{ID: "4.3-3", Title: "an operator that calls its network overloaded is followed, unless the user says otherwise, and that is a conflict", Layout: overloaded, Config: sharedLink, Run: operatorAdvises},
 		{ID: "5.3-C", Title: "preferences of several actors merge into one order", Config: threeActors, Run: merged},
 		{ID: "5.3-D", Title: "a rule that cannot be reconciled with a higher one is dropped, with the reason", Config: threeActors, Run: irreconcilable},
@@ -578,4 +579,30 @@ func referral(ctx context.Context, e *Env) error {
 		return fmt.Errorf("there are %d domains, want 2", len(domains))
 	}
 	return nil
+}
+
+// contested has both networks route the public server's prefix, n1 by the worse
+// metric; the house's order decides.
+func contested(ctx context.Context, e *Env) error {
+	prefix := netip.PrefixFrom(lab.Public4(), 24).Masked()
+	for i, name := range []string{"n2", "n1"} {
+		n := e.Network(name)
+		if err := e.Host.AddRoute(lab.Route{To: prefix, Via: n.Gateway4(), Dev: n.Link, Metric: 10 + i}); err != nil {
+			return err
+		}
+	}
+	err := within(ctx, func() error {
+		x, err := e.explain(ctx, lab.Public4().String(), "--port", "7")
+		if err == nil && (len(x.Conflicts) != 1 || x.Conflicts[0].Winner != "n1" || x.Conflicts[0].Loser != "n2") {
+			err = fmt.Errorf("conflicts %+v", x.Conflicts)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		e.all(ctx, 20, "n1", public4(lab.PortEcho), lab.SocketOptions{}),
+		e.all(ctx, 20, "n1", public6(lab.PortEcho), lab.SocketOptions{}),
+	)
 }
