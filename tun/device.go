@@ -112,7 +112,7 @@ func (d *Device) setUp(cfg Config) error {
 	if err := netlink.LinkSetUp(link); err != nil {
 		return fmt.Errorf("bring %s up: %w", name, err)
 	}
-	return nil
+	return addHop(link)
 }
 
 // addAddress puts p on link, without duplicate address detection: nobody else

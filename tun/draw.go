@@ -64,7 +64,8 @@ func (d Drawing) routes(st netwatch.State) []netwatch.Route {
 	for _, dst := range []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")} {
 		if d.Ifindex != 0 {
 			routes = append(routes, netwatch.Route{
-				Table: drawTable, Dst: dst, Ifindex: d.Ifindex, Metric: metricDraw, Source: d.source(dst.Addr().Is6()),
+				Table: drawTable, Dst: dst, Ifindex: d.Ifindex, Metric: metricDraw,
+				Gateway: hop(dst.Addr().Is6()), Source: d.source(dst.Addr().Is6()),
 			})
 		}
 		if d.Block {
@@ -86,7 +87,7 @@ func (d Drawing) routes(st netwatch.State) []netwatch.Route {
 func (d Drawing) deadRoutes(dst netip.Prefix) []netwatch.Route {
 	routes := []netwatch.Route{{Table: deadTable, Type: netwatch.Unreachable, Dst: dst, Metric: metricBlock}}
 	if d.Ifindex != 0 {
-		routes = append(routes, netwatch.Route{Table: deadTable, Dst: dst, Ifindex: d.Ifindex, Metric: metricDraw})
+		routes = append(routes, netwatch.Route{Table: deadTable, Dst: dst, Ifindex: d.Ifindex, Gateway: hop(dst.Addr().Is6()), Metric: metricDraw})
 	}
 	for _, p := range always() {
 		if p.Addr().Is6() == dst.Addr().Is6() {
@@ -103,7 +104,7 @@ func (d Drawing) deadRoutes(dst netip.Prefix) []netwatch.Route {
 func (d Drawing) lanRoutes(dst netip.Prefix) []netwatch.Route {
 	routes := []netwatch.Route{{Table: lanTable, Type: netwatch.Unreachable, Dst: dst, Metric: metricBlock}}
 	if d.Ifindex != 0 {
-		routes = append(routes, netwatch.Route{Table: lanTable, Dst: dst, Ifindex: d.Ifindex, Metric: metricDraw})
+		routes = append(routes, netwatch.Route{Table: lanTable, Dst: dst, Ifindex: d.Ifindex, Gateway: hop(dst.Addr().Is6()), Metric: metricDraw})
 	}
 	return routes
 }

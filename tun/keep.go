@@ -32,7 +32,7 @@ func (d *Device) Keep(st netwatch.State) error {
 		}
 	}
 	if !now.Up {
-		errs = append(errs, doing("bring up", now.Name, netlink.LinkSetUp(link)))
+		errs = append(errs, doing("bring up", now.Name, netlink.LinkSetUp(link)), addHop(link))
 	}
 	return errors.Join(errs...)
 }
