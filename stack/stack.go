@@ -102,6 +102,7 @@ func (s *Stack) configure() error {
 		{Destination: header.IPv4EmptySubnet, NIC: nic},
 		{Destination: header.IPv6EmptySubnet, NIC: nic},
 	})
+	// RACK (RFC 8985) costs many flows throughput and wins nothing where packets are lost.
 	sack, recovery := tcpip.TCPSACKEnabled(true), tcpip.TCPRecovery(0)
 	tw, fw := tcpip.TCPTimeWaitTimeoutOption(timeWait), tcpip.TCPLingerTimeoutOption(finWait2)
 	for _, option := range []tcpip.SettableTransportProtocolOption{&sack, &recovery, &tw, &fw} {
