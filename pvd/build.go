@@ -173,7 +173,7 @@ func (w *building) pass(div *division, domains []*Domain) {
 			return slices.ContainsFunc(m.last.Addresses, func(a Address) bool { return d.Owns(a.Prefix.Addr()) })
 		})
 		switch {
-		case heir < 0:
+		case heir < 0 || id.kind == explicit && div.parts[heir].kind == explicit: // another network
 		case w.known[div.parts[heir].identity] == nil:
 			w.known[div.parts[heir].identity] = m
 			delete(w.known, id)

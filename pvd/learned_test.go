@@ -377,3 +377,16 @@ func TestARefreshedAdvertisementIsNoEvent(t *testing.T) {
 		}
 	})
 }
+
+// TestAnotherIdIsAnotherInstance: what is known of one explicit domain must not be
+// taken for another's.
+func TestAnotherIdIsAnotherInstance(t *testing.T) {
+	b := NewBuilder(usual())
+	b.Build(plain().State, Inputs{})
+	b.Learn(ra("id", "one.example", "L", "pio", "2001:db8:1::/64"))
+	one := b.Build(plain().State, Inputs{}).ByName("one.example")
+	b.Learn(ra("id", "two.example", "L", "pio", "2001:db8:1::/64"))
+	if two := b.Build(plain().State, Inputs{}).ByName("two.example"); two == nil || two.Key() == one.Key() {
+		t.Errorf("%s has the key of %s", describe(two), describe(one))
+	}
+}

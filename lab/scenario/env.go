@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mifvif/lab"
+	"mifvif/lab/serve"
 )
 
 // Env is what a scenario sees: the laboratory and, unless the plain kernel is
@@ -21,7 +22,8 @@ type Env struct {
 	App    *lab.Node   // whose apps talk: the host's, or those of a client behind it
 
 	config, binary string
-	before         lab.Snapshot // of the host, without the daemon
+	before         lab.Snapshot                 // of the host, without the daemon
+	info           map[string]*serve.Additional // the servers of offerInfo
 }
 
 // StartDaemon starts the daemon with the scenario's configuration.

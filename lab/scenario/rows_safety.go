@@ -15,6 +15,7 @@ func safetyRows() []Scenario {
 	return []Scenario{
 		{ID: "6-1", Title: "with on_exit: block nothing leaves by any network when mifvif is killed", Config: blocking, Run: killSwitch},
 		{ID: "6-2", Title: "a flood of router advertisements on one network, full of the other's addresses, does nothing to the other", Layout: firstAdvertises, Config: byPort, Run: flooded},
+		additionalRow(),
 	}
 }
 

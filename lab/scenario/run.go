@@ -112,6 +112,11 @@ func (p Player) play(ctx context.Context, s Scenario) (err error) {
 		}
 	}()
 	env := &Env{Common: world, App: world.Host, config: s.Config, binary: p.Binary}
+	if s.Prepare != nil {
+		if err := s.Prepare(env); err != nil {
+			return err
+		}
+	}
 	if env.before, err = world.Host.Snapshot(); err != nil {
 		return err
 	}

@@ -20,6 +20,8 @@ type Scenario struct {
 	Layout func() lab.Layout
 	// Config is mifvif's configuration, "" is none.
 	Config string
+	// Prepare, if set, is called before mifvif starts.
+	Prepare func(*Env) error
 	// Run returns nil when mifvif does what the row wants. The host's own
 	// clean-up and the edges' counters are checked by the player.
 	Run func(context.Context, *Env) error
@@ -36,6 +38,7 @@ func All() []Scenario {
 		validationRows(),
 		sessionRows(),
 		sharedRows(),
+		operatorRows(),
 		routingRows(),
 		managerRows(),
 		safetyRows(),

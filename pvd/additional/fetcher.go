@@ -44,15 +44,14 @@ type task struct {
 	due      time.Time // of the next fetch
 	last     time.Time // when the last one began
 	object   *object   // in use, nil if none is
-	failed   bool      // not to be asked again during this attachment
 	busy     bool
 	cancel   context.CancelFunc
 }
 
 // network is what is counted for all domains of an interface.
 type network struct {
-	recent   window
-	failures int
+	recent window
+	failed map[string]bool // ids that are not asked again
 }
 
 // outcome is how a fetch ended.
@@ -178,7 +177,7 @@ func (f *Fetcher) work(ctx context.Context) time.Duration {
 			next = sooner(next, t.object.Expires)
 		}
 		n := f.network(t.domain.Ifindex)
-		if t.failed || t.busy || n.failures >= failuresEnd {
+		if t.busy || n.failed[t.domain.ID] || len(n.failed) >= failuresEnd {
 			continue
 		}
 		at := t.due
@@ -207,7 +206,7 @@ func sooner(a, b time.Time) time.Time {
 func (f *Fetcher) network(ifindex int) *network {
 	n := f.networks[ifindex]
 	if n == nil {
-		n = new(network)
+		n = &network{failed: make(map[string]bool)}
 		f.networks[ifindex] = n
 	}
 	return n
@@ -250,14 +249,13 @@ func (f *Fetcher) finish(o outcome) {
 	}
 }
 
-// fail ends asking for a domain's information.
+// fail ends asking for the information of an id on this network, until it is left.
 func (f *Fetcher) fail(t *task, err error) {
 	f.withdraw(t)
-	t.failed = true
 	n := f.network(t.domain.Ifindex)
-	n.failures++
+	n.failed[t.domain.ID] = true
 	f.log.Info("a domain's additional information is not used", "pvd", t.domain.Name, "interface", t.domain.Interface, "error", err)
-	if n.failures == failuresEnd {
+	if len(n.failed) == failuresEnd {
 		f.log.Warn("a network's additional information is not asked for any more", "interface", t.domain.Interface)
 	}
 }

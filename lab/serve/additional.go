@@ -1,0 +1,88 @@
+package serve
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Additional serves the additional information of provisioning domains over HTTPS
+// (RFC 8801 4), each domain's under its own name. Its log has an "https" entry for
+// each TLS handshake that was begun, with the name that was asked for.
+type Additional struct {
+	Log Log
+
+	authority *Authority
+	server    http.Server
+	gone      chan error
+
+	mu      sync.Mutex
+	objects map[string]Info
+}
+
+// Info is what a server answers for one domain.
+type Info struct {
+	Body        string
+	Certificate string // the name in the certificate, "" for the domain's own
+}
+
+// NewAdditional starts to serve; the server owns l.
+func NewAdditional(l net.Listener, authority *Authority) *Additional {
+	s := &Additional{authority: authority, gone: make(chan error, 1), objects: make(map[string]Info)}
+	s.server.ReadHeaderTimeout = 10 * time.Second
+	s.server.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // clients are to refuse some certificates
+	s.server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		info, ok := s.info(r.Host)
+		if !ok || r.URL.Path != "/.well-known/pvd" || r.Header.Get("Accept") != "application/pvd+json" {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/pvd+json")
+		fmt.Fprintln(w, info.Body)
+	})
+	s.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: s.certify}
+	go func() { s.gone <- s.server.ServeTLS(l, "", "") }()
+	return s
+}
+
+// Set says what is answered for a domain.
+func (s *Additional) Set(id string, info Info) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.objects[id] = info
+}
+
+func (s *Additional) info(id string) (Info, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	info, ok := s.objects[id]
+	return info, ok
+}
+
+func (s *Additional) certify(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	src, err := netip.ParseAddrPort(hello.Conn.RemoteAddr().String())
+	if err != nil {
+		return nil, fmt.Errorf("read a client's address: %w", err)
+	}
+	s.Log.add(Query{Source: src, Via: "https", Name: hello.ServerName})
+	name := hello.ServerName
+	if info, ok := s.info(name); ok && info.Certificate != "" {
+		name = info.Certificate
+	}
+	return s.authority.Config(name)
+}
+
+// Close ends the server and its connections.
+func (s *Additional) Close() error {
+	err := s.server.Close()
+	if served := <-s.gone; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
