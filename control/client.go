@@ -94,6 +94,30 @@ func (c *Client) ChangeRules(ctx context.Context, change RuleChange) error {
 	return c.ask(ctx, http.MethodPost, "/v1/rules", change, &struct{}{})
 }
 
+// Events calls f with each event from now on, until f or the stream fails, or ctx
+// ends.
+func (c *Client) Events(ctx context.Context, f func(Event) error) error {
+	stream := *c
+	stream.http.Timeout = 0
+	body, err := stream.send(ctx, http.MethodGet, "/v1/events", nil)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	for lines := json.NewDecoder(body); ; {
+		var e Event
+		switch err := lines.Decode(&e); {
+		case errors.Is(err, io.EOF):
+			return errors.New("the daemon has ended the stream")
+		case err != nil:
+			return fmt.Errorf("read the daemon's events: %w", err)
+		}
+		if err := f(e); err != nil {
+			return err
+		}
+	}
+}
+
 // Reload makes the daemon read its configuration again.
 func (c *Client) Reload(ctx context.Context) error {
 	return c.ask(ctx, http.MethodPost, "/v1/reload", struct{}{}, &struct{}{})

@@ -53,6 +53,7 @@ type Handlers struct {
 	Cache       func() []CacheEntry
 	Reload      func(context.Context) error
 	Portal      PortalFunc
+	Events      *Events // nil: there is no stream
 	// Profile offers the profiles of net/http/pprof below /debug/pprof/.
 	Profile bool
 }
@@ -221,6 +222,9 @@ func routes(h Handlers) http.Handler {
 		reply(w, struct{}{}, h.Reload(r.Context()))
 	})
 	mux.HandleFunc("POST /v1/portal", servePortal(h.Portal))
+	if h.Events != nil {
+		mux.HandleFunc("GET /v1/events", h.Events.serve)
+	}
 	if h.Profile {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

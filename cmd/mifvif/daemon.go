@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mifvif/config"
+	"mifvif/control"
 	"mifvif/dns"
 	"mifvif/dns/host"
 	"mifvif/flow"
@@ -54,6 +55,7 @@ type daemon struct {
 	validator  *probe.Validator
 	additional *additional.Fetcher
 	publisher  *publisher
+	events     control.Events
 	trouble    atomic.Pointer[string] // what could not be put in force, nil when all could
 	unasked    atomic.Bool            // the host's resolver could not be pointed at ours
 }

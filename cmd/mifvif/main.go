@@ -112,7 +112,7 @@ func rootCommand() *cobra.Command {
 	root.PersistentFlags().StringVar(&g.socket, "socket", os.Getenv("MIFVIF_SOCKET"), "control socket `PATH` (or MIFVIF_SOCKET)")
 	root.AddCommand(
 		runCommand(g), checkCommand(g), reloadCommand(g), statusCommand(g), pvdsCommand(g), flowsCommand(g),
-		explainCommand(g), rulesCommand(g), drainCommand(g), undrainCommand(g), resolveCommand(g), portalCommand(g), labCommand(), benchCommand(), benchLoad(), cleanupCommand(), versionCommand(g),
+		explainCommand(g), rulesCommand(g), drainCommand(g), undrainCommand(g), resolveCommand(g), portalCommand(g), watchCommand(g), labCommand(), benchCommand(), benchLoad(), cleanupCommand(), versionCommand(g),
 	)
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {

@@ -21,9 +21,9 @@ import (
 func (d *daemon) handlers() control.Handlers {
 	return control.Handlers{
 		Status: d.status, PvDs: d.pvds, Flows: d.flows, Explain: d.explain, Rules: d.rules, Drain: d.drain, ChangeRules: d.changeRules, Resolve: d.resolve, Cache: d.cache,
-		Reload:  func(ctx context.Context) error { return d.reload(ctx) },
-		Portal:  d.portal,
-		Profile: d.config.Load().Control.Profile,
+		Reload: func(ctx context.Context) error { return d.reload(ctx) },
+		Portal: d.portal,
+		Events: &d.events, Profile: d.config.Load().Control.Profile,
 	}
 }
 
