@@ -95,6 +95,7 @@ func TestEveryMistakeHasItsPlace(t *testing.T) {
 		content string
 		want    []string // beginnings of the problems' first lines
 	}{
+		"unknown dhcp":          {"pvds:\n  - {name: a, interface: e1, dhcp: clinet}\n", []string{`f.yaml:2:36: unknown dhcp "clinet", did you mean "client"? (inform, client, off)`}},
 		"unknown key":           {"interfase:\n  name: x\n", []string{`f.yaml:1:1: unknown field "interfase", did you mean "interface"?`}},
 		"unknown inner key":     {"rules:\n  - name: a\n    requires: [x]\n", []string{`f.yaml:3:5: unknown field "requires", did you mean "require"?`}},
 		"wrong type":            {"interface:\n  default_route: maybe\n", []string{"f.yaml:2:18: cannot unmarshal"}},

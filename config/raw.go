@@ -43,6 +43,7 @@ type rawPvD struct {
 	NextHops  []string   `yaml:"next_hops"`
 	DNS       *rawPvDDNS `yaml:"dns"`
 	Prefixes  []string   `yaml:"prefixes"`
+	DHCP      *string    `yaml:"dhcp"`
 	Internet  *bool      `yaml:"internet"`
 	Trusted   *bool      `yaml:"trusted"`
 	Metered   bool       `yaml:"metered"`

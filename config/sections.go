@@ -171,6 +171,9 @@ func (r *reader) pvd(at string, in rawPvD) pvd.Declaration {
 		Prefixes:  r.prefixes(at+".prefixes", "prefixes", in.Prefixes),
 		Internet:  in.Internet, Trusted: in.Trusted, Metered: in.Metered, PreferPublic: in.Public, Weight: 1, Check: r.check(at+".check", in.Check),
 	}
+	if in.DHCP != nil {
+		d.DHCP = r.dhcp(at+".dhcp", *in.DHCP)
+	}
 	if in.Weight != nil {
 		if d.Weight = *in.Weight; d.Weight < 1 || d.Weight > 1000 {
 			r.at(at+".weight", "weight %d is out of range (1 to 1000)", d.Weight)

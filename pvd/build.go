@@ -136,6 +136,7 @@ func (w *building) link(link netwatch.Link) {
 			w.kernel.fill(domains[i], p, div)
 			domains[i].learn(p, div, w.now)
 			domains[i].Wanted = p.wanted(w.kernel.identifier(link.Index))
+			domains[i].lease(div.leases(p))
 		}
 	}
 	if up {

@@ -7,6 +7,16 @@ import (
 	"strings"
 )
 
+// DHCP is how mifvif uses DHCPv4 on an interface.
+type DHCP uint8
+
+// The uses there are. The zero DHCP is DHCPInform.
+const (
+	DHCPInform DHCP = iota // asks for what the lease of another client does not say
+	DHCPOff                // says nothing
+	DHCPClient             // leases the address itself
+)
+
 // Declaration is what an entry of `pvds:` says about a domain: it names one
 // that is discovered, adds to it, overrides it, or makes it known at all. A
 // nil Declaration says nothing.
@@ -26,6 +36,7 @@ type Declaration struct {
 	// PreferPublic: flows leave from public rather than from temporary addresses
 	// (RFC 8981, RFC 6724 5 rule 7).
 	PreferPublic bool
+	DHCP         DHCP
 	Check        Check
 	Bandwidth    Bandwidth
 	Cap          Cap
@@ -150,6 +161,18 @@ func (d *Discovery) Ignores(ifname string) bool {
 		}
 	}
 	return false
+}
+
+// DHCP returns how DHCPv4 is used on an interface, the most that a declaration of
+// it says, and whether what its network says is trusted.
+func (d *Discovery) DHCP(ifname string) (use DHCP, trusted bool) {
+	for i := range d.Declarations {
+		if decl := &d.Declarations[i]; decl.ifname() == ifname {
+			use = max(use, decl.DHCP)
+			trusted = trusted || decl.Trusted != nil && *decl.Trusted
+		}
+	}
+	return use, trusted
 }
 
 // declared returns the first declaration for an interface, or nil.

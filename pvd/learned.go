@@ -80,7 +80,7 @@ func (d *Domain) take(v *voice) {
 		d.Portal = s.Portal
 	}
 	if len(d.Selection) == 0 {
-		d.Selection = s.Selection
+		d.Selection, d.PreferPublic = s.Selection, d.PreferPublic || s.PreferPublic
 	}
 	if s.MTU > 0 && (d.MTU == 0 || s.MTU < d.MTU) {
 		d.MTU = s.MTU

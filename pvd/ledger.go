@@ -191,3 +191,14 @@ func (l *ledger) on(ifindex int) []*voice {
 func (v *voice) rank() int {
 	return slices.Index([]Origin{FromDHCPv6, FromDHCPv4, FromRA, FromJSON}, v.origin)
 }
+
+// SentToDHCPv6 reports whether a router of the link says that DHCPv6 knows more
+// (RFC 4861 4.2: M or O). Safe for concurrent use.
+func (b *Builder) SentToDHCPv6(ifindex int) bool { return b.ledger.sent(ifindex) }
+
+func (l *ledger) sent(ifindex int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.links[ifindex]
+	return h != nil && slices.ContainsFunc(h.voices, (*voice).sends)
+}

@@ -58,7 +58,7 @@ type Address struct {
 	Preferred  time.Duration
 	Origin     Origin
 	// Ours: mifvif put it on the interface, because the kernel does not read
-	// where it came from (RFC 8801 3.1: nested in a PvD option).
+	// where it came from (RFC 8801 3.1: nested in a PvD option), or leased it.
 	Ours bool
 }
 

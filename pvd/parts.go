@@ -276,10 +276,11 @@ func (d *division) stateless(p *part) []*voice {
 
 // sends reports whether a router of p says that DHCPv6 knows more.
 func (p *part) sends() bool {
-	return slices.ContainsFunc(p.voices, func(v *voice) bool {
-		return v.said.RA != nil && (v.said.RA.Other || v.said.RA.Managed)
-	})
+	return slices.ContainsFunc(p.voices, (*voice).sends)
 }
+
+// sends is the same of one router.
+func (v *voice) sends() bool { return v.said.RA != nil && (v.said.RA.Other || v.said.RA.Managed) }
 
 // closing reports whether p has routers, all of which have said that they are no
 // default router (any more), and no route that they announce.

@@ -12,6 +12,7 @@ const (
 	maxNamed     = 64 // zones, search names and routes, each
 	maxServers   = 16 // resolvers, time servers, NAT64 prefixes and next hops, each
 	maxSelection = 64
+	maxLeases    = 4
 )
 
 // voice is one sender of a link, speaking of one domain: a router, a DHCP server,
@@ -45,6 +46,7 @@ func (v *voice) hear(r *Report) {
 	now.NTP = merge(old.NTP, r.NTP, at, maxServers)
 	now.PREF64 = merge(old.PREF64, r.PREF64, at, maxServers)
 	now.NextHops = merge(old.NextHops, r.NextHops, at, maxServers)
+	now.Addresses = r.Addresses[:min(len(r.Addresses), maxLeases)]
 	now.Selection = r.Selection[:min(len(r.Selection), maxSelection)]
 	if r.Portal == (PortalAPI{}) {
 		now.Portal = old.Portal
@@ -121,7 +123,7 @@ func (v *voice) next() time.Time {
 func (v *voice) holds() bool {
 	s := &v.said
 	return len(s.Adverts)+len(s.Routes)+len(s.Resolvers)+len(s.Zones)+len(s.Search)+len(s.NTP)+len(s.PREF64)+
-		len(s.NextHops)+len(s.Selection) > 0 || s.Portal.URI != "" || s.MTU != 0 || s.NoInternet
+		len(s.NextHops)+len(s.Selection)+len(s.Addresses) > 0 || s.Portal.URI != "" || s.MTU != 0 || s.NoInternet
 }
 
 // silent reports whether v can be forgotten. What has neither an end nor content

@@ -41,6 +41,27 @@ func (p *part) wanted(like netip.Addr) []Wanted {
 	return out
 }
 
+// leases returns what mifvif's own DHCP client has leased for p, with the reports
+// they are in.
+func (d *division) leases(p *part) []*voice {
+	return slices.DeleteFunc(d.stateless(p), func(v *voice) bool { return len(v.said.Addresses) == 0 })
+}
+
+// lease has d's interface get the addresses that were leased, until the lease is
+// over; those that are there say where they are from.
+func (d *Domain) lease(voices []*voice) {
+	for _, v := range voices {
+		for _, a := range v.said.Addresses {
+			d.Wanted = append(d.Wanted, Wanted{Prefix: a.Prefix, Valid: v.said.Until, Preferred: v.said.Until})
+			for i := range d.Addresses {
+				if d.Addresses[i].Ours && d.Addresses[i].Prefix == a.Prefix {
+					d.Addresses[i].Origin = a.Origin
+				}
+			}
+		}
+	}
+}
+
 // formed returns the address in p with the interface identifier of like.
 func formed(p netip.Prefix, like netip.Addr) netip.Prefix {
 	a, b := p.Addr().As16(), like.As16()

@@ -209,6 +209,7 @@ func (p *publisher) publish() {
 	set = p.drains.apply(set)
 	applied := p.d.uplinks.Apply(set, p.last, onDevice(p.d.device.Ifindex(), handles(set, cfg))...)
 	p.d.current.Store(set)
+	p.sources.ask(set, p.last, heeded)
 	p.d.scheduler.Publish(set, &cfg.Policy)
 	p.d.resolver.Publish(set)
 	p.d.relay.SetLocals(locals(set, p.last, cfg))

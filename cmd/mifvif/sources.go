@@ -9,14 +9,14 @@ import (
 
 	"mifvif/netwatch"
 	"mifvif/pvd"
+	"mifvif/pvd/dhcp4"
+	"mifvif/pvd/dhcp6"
 	"mifvif/pvd/ra"
 )
 
-// source hears what networks say by one protocol, on the links it is told to
+// source learns what networks say by one protocol, on the links it is told to
 // watch, and delivers it as pvd.Reports.
 type source interface {
-	// Watch replaces the links that are watched: those that are up and not ignored.
-	Watch(links ...netwatch.Link)
 	// Run hears and delivers until ctx ends and has joined its goroutines by then.
 	Run(ctx context.Context) error
 }
@@ -25,7 +25,8 @@ type source interface {
 type sources struct {
 	builder *pvd.Builder
 	routers *ra.Source
-	all     []source
+	dhcp4   *dhcp4.Source
+	dhcp6   *dhcp6.Source
 	news    chan struct{} // 1: something was said
 	log     *slog.Logger
 }
@@ -33,15 +34,18 @@ type sources struct {
 func newSources(b *pvd.Builder, log *slog.Logger) *sources {
 	s := &sources{builder: b, news: make(chan struct{}, 1), log: log}
 	s.routers = ra.New(ra.Config{Deliver: s.deliver}, log)
-	s.all = []source{s.routers}
+	s.dhcp4 = dhcp4.New(dhcp4.Config{Deliver: s.deliver}, log)
+	s.dhcp6 = dhcp6.New(dhcp6.Config{Deliver: s.deliver}, log)
 	return s
 }
 
 // drops counts what networks said and nobody believed.
 func (s *sources) drops() map[string]uint64 {
-	heard := s.routers.Counters()
+	heard, answered, informed := s.routers.Counters(), s.dhcp4.Counts(), s.dhcp6.Counts()
 	return map[string]uint64{
 		"adverts_invalid": heard.Invalid, "adverts_limited": heard.Limited, "routers_evicted": heard.Evicted,
+		"dhcp4_malformed": answered.Malformed, "dhcp4_foreign": answered.Foreign, "dhcp4_lying": answered.Lying, "dhcp4_objects": answered.Objects,
+		"dhcp6_malformed": informed.Malformed, "dhcp6_foreign": informed.Foreign, "dhcp6_objects": informed.Objects,
 		"reports_refused": s.builder.Refused(),
 	}
 }
@@ -53,7 +57,8 @@ func (s *sources) deliver(r pvd.Report) {
 	}
 }
 
-// watch has every source follow the links of a state.
+// watch has the source of router advertisements follow the links of a state: those
+// that are up and not ignored.
 func (s *sources) watch(st netwatch.State, heeded func(ifname string) bool) {
 	var links []netwatch.Link
 	for _, l := range st.Links {
@@ -61,16 +66,14 @@ func (s *sources) watch(st netwatch.State, heeded func(ifname string) bool) {
 			links = append(links, l)
 		}
 	}
-	for _, one := range s.all {
-		one.Watch(links...)
-	}
+	s.routers.Watch(links...)
 }
 
 // run runs every source until ctx ends. One that fails is missed, no more: its
 // networks are known by what the others and the kernel say.
 func (s *sources) run(ctx context.Context) {
 	var running sync.WaitGroup
-	for _, one := range s.all {
+	for _, one := range []source{s.routers, s.dhcp4, s.dhcp6} {
 		running.Go(func() {
 			if err := one.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 				s.log.Warn("a source of provisioning domains has stopped", "error", err)

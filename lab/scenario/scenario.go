@@ -40,6 +40,7 @@ func All() []Scenario {
 		sharedRows(),
 		operatorRows(),
 		routingRows(),
+		dhcpRows(),
 		managerRows(),
 		safetyRows(),
 		policyRows(),

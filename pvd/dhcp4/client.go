@@ -93,13 +93,39 @@ func (w *worker) bind(ack reply) *holding {
 	report, refused := ack.Report(w.link, lease.Prefix, time.Now())
 	w.source.counts.objects.Add(uint64(refused))
 	if lease.Valid != Forever {
-		report.Until = ack.sent.Add(lease.Valid)
+		bound(&report, ack.sent.Add(lease.Valid))
 	}
 	report.Addresses = []pvd.Address{{
 		Prefix: lease.Prefix, Valid: lease.Valid, Preferred: lease.Valid, Origin: pvd.FromDHCPv4, Ours: true,
 	}}
 	w.deliver(report)
 	return &holding{server: ack.Server, lease: lease, since: ack.sent}
+}
+
+// bound has everything in a report end with the lease it came with.
+func bound(r *pvd.Report, end time.Time) {
+	r.Until = end
+	if r.Portal.URI != "" {
+		r.Portal.Until = end
+	}
+	for i := range r.NextHops {
+		r.NextHops[i].Until = end
+	}
+	for i := range r.Routes {
+		r.Routes[i].Until = end
+	}
+	for i := range r.Resolvers {
+		r.Resolvers[i].Until = end
+	}
+	for i := range r.Zones {
+		r.Zones[i].Until = end
+	}
+	for i := range r.Search {
+		r.Search[i].Until = end
+	}
+	for i := range r.NTP {
+		r.NTP[i].Until = end
+	}
 }
 
 // keep renews a lease until it is lost or ctx ends, and gives it back then.

@@ -76,6 +76,18 @@ func (l *fakeLink) last() pvd.Report {
 	return l.reports[len(l.reports)-1]
 }
 
+func (l *fakeLink) sent() []asked {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.asked)
+}
+
+func (l *fakeLink) heard() []pvd.Report {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.reports)
+}
+
 // run plays f against a source that works on link.
 func (l *fakeLink) run(t *testing.T, link Link, f func(s *Source)) {
 	t.Helper()
@@ -130,22 +142,22 @@ func TestInformIsTriedFourTimesAndAgainLater(t *testing.T) {
 	l := &fakeLink{}
 	l.run(t, informed, func(*Source) {
 		sleep(9 * time.Minute)
-		if len(l.asked) != 4 {
-			t.Fatalf("asked %d times, want 4", len(l.asked))
+		if len(l.sent()) != 4 {
+			t.Fatalf("asked %d times, want 4", len(l.sent()))
 		}
 		at := time.Duration(0)
 		for i, wait := range []time.Duration{0, 4 * time.Second, 8 * time.Second, 16 * time.Second} {
-			if gap := l.asked[i].after - at; gap < wait-time.Second || gap > wait+time.Second {
+			if gap := l.sent()[i].after - at; gap < wait-time.Second || gap > wait+time.Second {
 				t.Errorf("message %d came %v after the last, want %v", i, gap, wait)
 			}
-			at = l.asked[i].after
+			at = l.sent()[i].after
 		}
-		q := l.asked[0].q
+		q := l.sent()[0].q
 		if !q.ClientIPAddr.Equal([]byte{10, 1, 0, 200}) || q.Options.Has(dhcpv4.OptionRequestedIPAddress) || q.Options.Has(dhcpv4.OptionIPAddressLeaseTime) || q.Options.Has(dhcpv4.OptionServerIdentifier) {
 			t.Errorf("this is no DHCPINFORM: %v", q.Summary())
 		}
 		sleep(4 * time.Minute)
-		if len(l.asked) <= 4 {
+		if len(l.sent()) <= 4 {
 			t.Error("nobody is asked again")
 		}
 	})
@@ -160,15 +172,15 @@ func TestInformBelievesOnlyTheAnswerToItsQuestion(t *testing.T) {
 		return [][]byte{{1, 2, 3}, foreign, other, lying, offer, answerTo(q, 5, 42, 4, 10, 1, 0, 123, 26, 2, 0, 1), answerTo(q, 5, 42, 4, 6, 6, 6, 6)}
 	}}
 	l.run(t, informed, func(s *Source) {
-		if got := l.last(); len(l.reports) != 1 || len(got.NTP) != 1 || got.NTP[0].Addr != netip.MustParseAddr("10.1.0.123") || !got.Until.IsZero() {
-			t.Errorf("reports %+v", l.reports)
+		if got := l.last(); len(l.heard()) != 1 || len(got.NTP) != 1 || got.NTP[0].Addr != netip.MustParseAddr("10.1.0.123") || !got.Until.IsZero() {
+			t.Errorf("reports %+v", l.heard())
 		}
 		if diff := cmp.Diff(Counts{Malformed: 1, Foreign: 2, Lying: 2, Objects: 1}, s.Counts()); diff != "" {
 			t.Error(diff)
 		}
 		sleep(65 * time.Minute)
-		if len(l.reports) != 2 {
-			t.Errorf("%d reports after an hour, want 2", len(l.reports))
+		if len(l.heard()) != 2 {
+			t.Errorf("%d reports after an hour, want 2", len(l.heard()))
 		}
 		s.Watch(nil)
 		synctest.Wait()
@@ -188,8 +200,8 @@ func TestAFloodDoesNotHideTheNextTry(t *testing.T) {
 	}}
 	l.run(t, informed, func(s *Source) {
 		sleep(6 * time.Second)
-		if c := s.Counts(); len(l.reports) != 1 || c.Malformed > 2*maxFrames {
-			t.Errorf("%d reports, %+v", len(l.reports), c)
+		if c := s.Counts(); len(l.heard()) != 1 || c.Malformed > 2*maxFrames {
+			t.Errorf("%d reports, %+v", len(l.heard()), c)
 		}
 	})
 }
@@ -205,8 +217,8 @@ func TestTheSameLinksAgainChangeNothing(t *testing.T) {
 		again.Attached++
 		s.Watch([]Link{again})
 		synctest.Wait()
-		if len(l.asked) != 2 {
-			t.Errorf("asked %d times; want once for each attachment", len(l.asked))
+		if len(l.sent()) != 2 {
+			t.Errorf("asked %d times; want once for each attachment", len(l.sent()))
 		}
 	})
 }
@@ -232,7 +244,7 @@ func TestTheClientLeasesRenewsAndReleases(t *testing.T) {
 	if diff := cmp.Diff(want, l.kinds()); diff != "" {
 		t.Error(diff)
 	}
-	renewal := l.asked[2].q
+	renewal := l.sent()[2].q
 	if renewal.ClientIPAddr.IsUnspecified() || renewal.Options.Has(dhcpv4.OptionServerIdentifier) || renewal.Options.Has(dhcpv4.OptionRequestedIPAddress) {
 		t.Errorf("this is no renewal: %v", renewal.Summary())
 	}
@@ -261,7 +273,7 @@ func TestALeaseThatNobodyRenewsIsOver(t *testing.T) {
 		if kinds[len(kinds)-1] != "DISCOVER 255.255.255.255" {
 			t.Errorf("does not begin anew: %q", kinds)
 		}
-		if q := l.asked[len(l.asked)-1].q; !q.RequestedIPAddress().Equal([]byte{10, 1, 0, 100}) {
+		if q := l.sent()[len(l.sent())-1].q; !q.RequestedIPAddress().Equal([]byte{10, 1, 0, 100}) {
 			t.Error("does not ask for its old address")
 		}
 	})
@@ -289,7 +301,7 @@ func TestAServerThatRefusesWhatItOffersMakesNoStorm(t *testing.T) {
 	}}
 	l.run(t, leased, func(*Source) {
 		sleep(10 * time.Minute)
-		if n := len(l.asked); n < 10 || n > 40 {
+		if n := len(l.sent()); n < 10 || n > 40 {
 			t.Errorf("%d messages in ten minutes", n)
 		}
 	})
@@ -305,8 +317,8 @@ func TestAnAddressThatWasNotOfferedIsNotTaken(t *testing.T) {
 	}}
 	l.run(t, leased, func(s *Source) {
 		sleep(time.Minute)
-		if len(l.reports) != 0 || s.Counts().Lying == 0 {
-			t.Errorf("reports %+v, %+v", l.reports, s.Counts())
+		if len(l.heard()) != 0 || s.Counts().Lying == 0 {
+			t.Errorf("reports %+v, %+v", l.heard(), s.Counts())
 		}
 	})
 }
@@ -336,7 +348,7 @@ func TestTheClientDoesWithoutIPv4WhereTheNetworkWantsIt(t *testing.T) {
 	})
 	l = &fakeLink{answer: answer}
 	l.run(t, leased, func(*Source) {
-		if len(l.reports) != 1 {
+		if len(l.heard()) != 1 {
 			t.Error("option 108 that was not asked for means nothing")
 		}
 	})

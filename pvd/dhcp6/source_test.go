@@ -1,0 +1,310 @@
+package dhcp6
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"mifvif/lab"
+	"mifvif/pvd"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func octets(tb testing.TB, s string) []byte {
+	tb.Helper()
+	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b
+}
+
+func testMAC() [6]byte { return [6]byte{2, 0, 0, 0, 0, 1} }
+
+// answer is a reply with the identifiers and the given options.
+func answer(transmit [3]byte, options ...byte) []byte {
+	b := append([]byte{reply}, transmit[:]...)
+	b = append(b, 0, optClient, 0, 10)
+	b = append(b, identifier(testMAC())...)
+	b = append(b, 0, optServer, 0, 4, 0, 3, 0, 1)
+	return append(b, options...)
+}
+
+func lines(r pvd.Report) []string {
+	var out []string
+	for _, x := range r.Resolvers {
+		line := "dns " + x.Addr.String()
+		if x.Only {
+			line += " only"
+		}
+		out = append(out, line)
+	}
+	for _, x := range r.Zones {
+		out = append(out, "zone "+x.Name)
+	}
+	for _, x := range r.Search {
+		out = append(out, "search "+x.Name)
+	}
+	for _, x := range r.NTP {
+		if x.Name != "" {
+			out = append(out, "ntp "+x.Name)
+		} else {
+			out = append(out, "ntp "+x.Addr.String())
+		}
+	}
+	for _, x := range r.Selection {
+		out = append(out, "selection "+x.Prefix.String())
+	}
+	if r.Portal.URI != "" {
+		out = append(out, "portal "+r.Portal.URI)
+	}
+	return out
+}
+
+func TestRepliesAreRestated(t *testing.T) {
+	const (
+		dns = "0017 0010 20010db8000100000000000000000053"
+		rdn = "004a 0017 20010db8000100000000000000000053 00 04636f727000"
+	)
+	for _, test := range []struct {
+		title, options string
+		trusted        bool
+		want           []string
+		refused        int
+	}{
+		{"23", dns, false, []string{"dns [2001:db8:1::53]:53"}, 0},
+		{"23 with half an address", "0017 0008 20010db800010000", false, nil, 1},
+		{"23 with a group", "0017 0010 ff020000000000000000000000000001", false, nil, 1},
+		{"24", "0018 000e 04636f7270076578616d706c6500", false, []string{"search corp.example"}, 0},
+		{"24 with a pointer", "0018 0002 c000", false, nil, 1},
+		{"56", "0038 0014 0001 0010 20010db8000100000000000000000123 0038 000a 0003 0006 046e74703100", false, []string{"ntp 2001:db8:1::123", "ntp ntp1"}, 0},
+		{"56 with a group", "0038 0014 0001 0010 ff020000000000000000000000000123", false, nil, 1},
+		{"74 untrusted", rdn, false, nil, 0},
+		{"74 trusted", rdn, true, []string{"dns [2001:db8:1::53]:53 only", "zone corp"}, 0},
+		{"84", "0054 000e 00 0055 0009 0d 64 30 20010db80001", false, []string{"selection 2001:db8:1::/48"}, 0},
+		{"84 cut off", "0054 000d 00 0055 0009 0d 64 30 20010db800", false, nil, 1},
+		{"103", "0067 001a 68747470733a2f2f63702e6578616d706c652e6e65742f617069", false, []string{"portal https://cp.example.net/api"}, 0},
+		{"103 without TLS", "0067 0019 687474703a2f2f63702e6578616d706c652e6e65742f617069", false, nil, 1},
+		{"144", "0090 0030 0001 0012 087265736f6c766572076578616d706c6500 0010 20010db8000100000000000000000053 0001000403646f74", false, []string{"dns [2001:db8:1::53]:853"}, 0},
+	} {
+		r, err := Parse(answer([3]byte{1, 2, 3}, octets(t, test.options)...))
+		if err != nil {
+			t.Errorf("%s: %v", test.title, err)
+			continue
+		}
+		got, refused := r.Report(Link{Index: 2, Trusted: test.trusted}, netip.MustParseAddr("fe80::1"), time.Unix(1, 0))
+		if diff := cmp.Diff(test.want, lines(got)); diff != "" || refused != test.refused {
+			t.Errorf("%s: %d refused, want %d\n%s", test.title, refused, test.refused, diff)
+		}
+	}
+}
+
+func TestWhatIsNoReplyIsRefused(t *testing.T) {
+	good := answer([3]byte{1, 2, 3})
+	for title, b := range map[string][]byte{
+		"empty":             nil,
+		"a request":         append([]byte{11}, good[1:]...),
+		"no server":         good[:18],
+		"an option cut off": good[:len(good)-1],
+		"half an option":    append(slices.Clip(good), 0, 23, 0),
+		"a bad status":      answer([3]byte{}, 0, 13, 0, 2, 0, 1),
+		"huge":              append(slices.Clip(good), make([]byte, 5000)...),
+		"too many options":  append(slices.Clip(good), make([]byte, 4*200)...),
+	} {
+		if _, err := Parse(b); err == nil {
+			t.Errorf("%s: taken, refuse it", title)
+		}
+	}
+}
+
+func TestTimesAreBounded(t *testing.T) {
+	for options, want := range map[string]time.Duration{
+		"": 24 * time.Hour, "0020 0004 00000001": 10 * time.Minute, "0020 0004 00000e10": time.Hour, "0020 0004 ffffffff": never, "0020 0002 0001": 24 * time.Hour,
+	} {
+		r, err := Parse(answer([3]byte{}, octets(t, options)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Refresh(); got != want {
+			t.Errorf("%s: %v, want %v", options, got, want)
+		}
+	}
+	for options, want := range map[string]bool{"0053 0004 0000003b": false, "0053 0004 0000003c": true, "0053 0004 00015180": true, "0053 0004 00015181": false} {
+		r, _ := Parse(answer([3]byte{}, octets(t, options)...))
+		if _, ok := r.MaxWait(); ok != want {
+			t.Errorf("%s: %v", options, ok)
+		}
+	}
+}
+
+func TestTheRequestAsksWhatItShould(t *testing.T) {
+	b := message(Link{Trusted: true}, [3]byte{1, 2, 3}, testMAC(), 2*time.Second)
+	want := octets(t, "0b010203 0001000a 00030001020000000001 0008000200c8 00060012 0017 0018 0020 0038 0053 0054 0067 0090 004a")
+	if diff := cmp.Diff(want, b); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// fake is a link whose servers answer as they are told.
+func fake(answers func(transmit [3]byte) [][]byte) (open func(Link) (*port, error), asked *[]time.Time) {
+	asked = new([]time.Time)
+	return func(Link) (*port, error) {
+		p := &port{hardware: testMAC(), frames: make(chan frame, 256), close: func() {}}
+		p.send = func(b []byte) error {
+			*asked = append(*asked, time.Now())
+			for _, a := range answers([3]byte(b[1:4])) {
+				p.frames <- frame{netip.MustParseAddr("fe80::1"), a}
+			}
+			return nil
+		}
+		return p, nil
+	}, asked
+}
+
+func run(t *testing.T, answers func(transmit [3]byte) [][]byte, f func(s *Source, asked *[]time.Time, reports *[]pvd.Report)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		var reports []pvd.Report
+		s := New(Config{Deliver: func(r pvd.Report) { reports = append(reports, r) }}, slog.New(slog.DiscardHandler))
+		open, asked := fake(answers)
+		s.open = open
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- s.Run(ctx) }()
+		s.Watch([]Link{{Index: 2, Name: "e1"}})
+		time.Sleep(maxDelay)
+		synctest.Wait()
+		f(s, asked, &reports)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestSilenceIsAskedLessAndLess(t *testing.T) {
+	run(t, func([3]byte) [][]byte { return nil }, func(_ *Source, asked *[]time.Time, _ *[]pvd.Report) {
+		time.Sleep(3 * time.Hour)
+		synctest.Wait()
+		all := *asked
+		if n := len(all); n < 12 || n > 16 {
+			t.Errorf("asked %d times in three hours", n)
+		}
+		if gap := all[1].Sub(all[0]); gap < 900*time.Millisecond || gap > 1100*time.Millisecond {
+			t.Errorf("the first wait is %v", gap)
+		}
+	})
+}
+
+func TestOnlyTheReplyToTheQuestionIsBelievedAndRefreshed(t *testing.T) {
+	dns := octets(t, "0017 0010 20010db8000100000000000000000053 0020 0004 00000e10")
+	run(t, func(transmit [3]byte) [][]byte {
+		other := transmit
+		other[0]++
+		stranger := answer(transmit, dns...)
+		stranger[17]++
+		return [][]byte{{1}, answer(other, dns...), stranger, answer(transmit, dns...)}
+	}, func(s *Source, asked *[]time.Time, reports *[]pvd.Report) {
+		if len(*reports) != 1 || len((*reports)[0].Resolvers) != 1 {
+			t.Fatalf("reports %+v", *reports)
+		}
+		if diff := cmp.Diff(Counts{Malformed: 1, Foreign: 2}, s.Counts()); diff != "" {
+			t.Error(diff)
+		}
+		time.Sleep(time.Hour + 2*time.Second)
+		synctest.Wait()
+		if len(*asked) != 2 || len(*reports) != 2 {
+			t.Errorf("asked %d times in an hour", len(*asked))
+		}
+		s.Watch(nil)
+		synctest.Wait()
+		if last := (*reports)[len(*reports)-1]; !last.Until.Equal(last.Received) || len(last.Resolvers) > 0 {
+			t.Errorf("not withdrawn: %+v", last)
+		}
+	})
+}
+
+func TestDnsmasqAnswersInformationRequests(t *testing.T) {
+	if _, err := exec.LookPath("dnsmasq"); os.Geteuid() != 0 || err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("CI must have root and dnsmasq")
+		}
+		t.Skip("needs root for network namespaces, and dnsmasq")
+	}
+	layout := lab.TwoNetworks()
+	layout.Networks[0].DHCP = &lab.DHCP{Options: []string{
+		"option6:dns-server,[2001:db8:1::53]", "option6:domain-search,n1.example.com", "option6:103,https://portal.n1.example.com/api",
+		"option6:84,00:00:55:00:09:0d:64:30:20:01:0d:b8:00:01",
+	}}
+	c, err := lab.NewCommon(layout, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reports := make(chan pvd.Report, 10)
+	s := New(Config{Deliver: func(r pvd.Report) { reports <- r }}, slog.New(slog.DiscardHandler))
+	s.open = func(l Link) (p *port, err error) {
+		err = errors.Join(err, c.Host.Do(func() error {
+			p, err = openPort(l)
+			return err
+		}))
+		return p, err
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = s.Run(ctx) })
+	defer func() {
+		cancel()
+		running.Wait()
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	index, err := c.Host.LinkIndex("e1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Watch([]Link{{Index: index, Name: "e1"}})
+	select {
+	case r := <-reports:
+		want := []string{"dns [2001:db8:1::53]:53", "search n1.example.com", "selection 2001:db8:1::/48", "portal https://portal.n1.example.com/api"}
+		if diff := cmp.Diff(want, lines(r)); diff != "" {
+			t.Errorf("%s\n%s", diff, c.Dnsmasq["n1"].Log())
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatalf("no report\n%s", c.Dnsmasq["n1"].Log())
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(answer([3]byte{1, 2, 3}, binary.BigEndian.AppendUint32([]byte{0, 32, 0, 4}, 3600)...))
+	f.Add(answer([3]byte{1, 2, 3}, octets(f, "0038 0014 0001 0010 20010db8000100000000000000000123")...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := Parse(b)
+		if err != nil {
+			return
+		}
+		if r.Refresh() != never && r.Refresh() < refreshLeast {
+			t.Fatal("refreshed too often")
+		}
+		r.MaxWait()
+		got, _ := r.Report(Link{Trusted: true}, netip.MustParseAddr("fe80::1"), time.Unix(1, 0))
+		if len(got.NTP) > 16 || len(got.Search) > 64 {
+			t.Fatalf("unbounded: %d, %d", len(got.NTP), len(got.Search))
+		}
+	})
+}
