@@ -11,6 +11,7 @@ import (
 	"mifvif/pvd"
 	"mifvif/pvd/dhcp4"
 	"mifvif/pvd/dhcp6"
+	"mifvif/pvd/lease"
 	"mifvif/pvd/ra"
 )
 
@@ -27,6 +28,7 @@ type sources struct {
 	routers *ra.Source
 	dhcp4   *dhcp4.Source
 	dhcp6   *dhcp6.Source
+	leases  *lease.Source // of systemd-networkd
 	news    chan struct{} // 1: something was said
 	log     *slog.Logger
 }
@@ -36,6 +38,7 @@ func newSources(b *pvd.Builder, log *slog.Logger) *sources {
 	s.routers = ra.New(ra.Config{Deliver: s.deliver}, log)
 	s.dhcp4 = dhcp4.New(dhcp4.Config{Deliver: s.deliver}, log)
 	s.dhcp6 = dhcp6.New(dhcp6.Config{Deliver: s.deliver}, log)
+	s.leases = lease.New(lease.Config{Deliver: s.deliver}, log)
 	return s
 }
 
@@ -57,7 +60,7 @@ func (s *sources) deliver(r pvd.Report) {
 	}
 }
 
-// watch has the source of router advertisements follow the links of a state: those
+// watch has the sources that listen follow the links of a state: those
 // that are up and not ignored.
 func (s *sources) watch(st netwatch.State, heeded func(ifname string) bool) {
 	var links []netwatch.Link
@@ -67,13 +70,14 @@ func (s *sources) watch(st netwatch.State, heeded func(ifname string) bool) {
 		}
 	}
 	s.routers.Watch(links...)
+	s.leases.Watch(links...)
 }
 
 // run runs every source until ctx ends. One that fails is missed, no more: its
 // networks are known by what the others and the kernel say.
 func (s *sources) run(ctx context.Context) {
 	var running sync.WaitGroup
-	for _, one := range []source{s.routers, s.dhcp4, s.dhcp6} {
+	for _, one := range []source{s.routers, s.dhcp4, s.dhcp6, s.leases} {
 		running.Go(func() {
 			if err := one.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 				s.log.Warn("a source of provisioning domains has stopped", "error", err)
