@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
-// temporary is the name a new file has until it is renamed into place.
-const temporary = ".mifvif-resolv.conf"
+// temporary is the name a new file has until it is renamed into place. Daemons
+// of other network namespaces may share the directory, so it is the process's own.
+func temporary() string { return ".mifvif-resolv.conf." + strconv.Itoa(os.Getpid()) }
 
 // place puts content at path: by rename, so that no reader sees half of it, or
 // in place where renaming is impossible (a bind mount, a read-only /etc with a
@@ -37,7 +39,7 @@ func unreplaceable(err error) bool {
 // replace lets make create something under another name and renames it to path.
 func replace(path string, make func(tmp string) error) error {
 	dir := filepath.Dir(path)
-	tmp := filepath.Join(dir, temporary)
+	tmp := filepath.Join(dir, temporary())
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("replace %s: %w", path, err)
 	}

@@ -67,16 +67,17 @@ func (e *Env) iperf3(ctx context.Context, dst netip.Addr, args ...string) error 
 		all = append(all, "-C", "cubic")
 	}
 	for range 10 {
-		out, err := e.Tool(ctx, "iperf3", all...)
+		exit, err := e.TryTool(ctx, "iperf3", all...)
 		if err != nil {
 			return err
 		}
 		var result iperfResult
-		if err := json.Unmarshal([]byte(out), &result); err != nil {
+		if err := json.Unmarshal([]byte(exit.Stdout), &result); err != nil {
 			return fmt.Errorf("iperf3 %v: %w", args, err)
 		}
 		switch {
-		case strings.Contains(result.Error, "busy"): // with the end of the run before
+		case strings.Contains(result.Error, "busy"), // with the end of the run before
+			strings.Contains(result.Error, "refused"): // it does not listen yet
 			time.Sleep(200 * time.Millisecond)
 		case result.Error != "":
 			return fmt.Errorf("iperf3 %v: %s", args, result.Error)

@@ -19,7 +19,7 @@ const (
 	floodRate   = 1000 // messages a second
 	floodNames  = 1000 // routers, prefixes and domains
 	floodMemory = 32 << 20
-	floodSlack  = 20 * time.Millisecond // for what the machine itself does to a connect
+	floodSlack  = 250 * time.Millisecond // for what the machine itself does to a connect: this is no timed test
 )
 
 // firstAdvertises has the host hear n1's router, in the kernel too.
