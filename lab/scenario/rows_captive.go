@@ -16,12 +16,12 @@ import (
 
 // captiveRows are RFC 6418 4.1 and 4.4 where a network wants a login.
 func captiveRows() []Scenario {
-	return []Scenario{
+	return watched([]Scenario{
 		{ID: "4.4-1", Title: "a network whose API says that it wants a login is used when the API says that it does not", Layout: announced, Config: withAPI, Run: apiDecides},
 		{ID: "4.1-CP0", Title: "after the login names are asked anew and nothing learnt before is used", Layout: firstLater, Config: named, Run: afterLogin},
 		{ID: "4.1-CP1", Title: "while a network wants a login the other's answers are not tried through it", Layout: firstLater, Config: named, Run: captiveUnused},
 		{ID: "4.1-CP2", Title: "a captive network's answers reach no app but the portal's own", Layout: firstLater, Config: named, Run: captiveUnheard},
-	}
+	})
 }
 
 // named calls the uplinks by their networks.

@@ -18,7 +18,7 @@ import (
 
 // dnsRows are RFC 6418 4.1, and what of 4.0, 5.2 and 6 names decide.
 func dnsRows() []Scenario {
-	return []Scenario{
+	return watched([]Scenario{
 		{ID: "4.0-1", Title: "Internet and a company's tunnel at once: its names and addresses there, all others never", Layout: lab.WithTunnel, Config: corporateZone, Run: splitTunnel},
 		{ID: "4.0-2", Title: "an operator's special service is found and reached in its network only", Config: operatorZone, Run: specialService},
 		{ID: "4.1-1", Title: "a network's resolver is asked by that network although another one has a route to it", Config: bothZones, Run: resolverByItsNetwork},
@@ -34,7 +34,7 @@ func dnsRows() []Scenario {
 		{ID: "5.2-A", Title: "each name is asked where it is known, by unmodified tools", Config: bothZones, Run: rightServer},
 		{ID: "5.2-B", Title: "answers are kept with their domain, and a command shows whose they are", Config: bothZones, Run: ownCaches},
 		{ID: "6-3", Title: "one network's answer never leads into another network's own addresses", Config: firstE1Config, Run: rebinding},
-	}
+	})
 }
 
 const (

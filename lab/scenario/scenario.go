@@ -41,6 +41,7 @@ func All() []Scenario {
 		operatorRows(),
 		routingRows(),
 		dhcpRows(),
+		selectionRows(),
 		managerRows(),
 		safetyRows(),
 		policyRows(),
