@@ -37,6 +37,8 @@ func TestTenThousandClients(t *testing.T) {
 		if got := answered.Load() + int64(drops["overload"]+drops["per_source"]); got != clients || answered.Load() < 4096 {
 			t.Errorf("%d answered, %v turned away, of %d", answered.Load(), drops, clients)
 		}
+		s.queries.mu.Lock()
+		defer s.queries.mu.Unlock()
 		if names.Len() > 1000 || s.queries.total != 0 || len(s.queries.held) != 0 {
 			t.Errorf("%d names, %d queries of %d clients are left", names.Len(), s.queries.total, len(s.queries.held))
 		}

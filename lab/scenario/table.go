@@ -7,12 +7,15 @@ import (
 )
 
 // Table returns the scores of mifvif and of the plain kernel, row beside row, as
-// Markdown. Only rows of RFC 6418 stand in it, not the checks beside them.
+// Markdown, in the order of their ids. Only rows of RFC 6418 stand in it, not the
+// checks beside them.
 func Table(mifvif, kernel Report) string {
 	var b strings.Builder
 	b.WriteString("| row | what is shown | mifvif | kernel |\n|---|---|---|---|\n")
 	var rows, passed, alone int
-	for _, r := range mifvif.Scenarios {
+	played := slices.Clone(mifvif.Scenarios)
+	slices.SortStableFunc(played, func(a, b Result) int { return strings.Compare(a.ID, b.ID) })
+	for _, r := range played {
 		if !IsRow(r.ID) {
 			continue
 		}

@@ -160,13 +160,31 @@ func TestTheRequestAsksWhatItShould(t *testing.T) {
 	}
 }
 
+// record keeps what happened, in order, for a test that looks on.
+type record[T any] struct {
+	mu  sync.Mutex
+	all []T
+}
+
+func (r *record[T]) add(v T) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, v)
+}
+
+func (r *record[T]) list() []T {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.all)
+}
+
 // fake is a link whose servers answer as they are told.
-func fake(answers func(transmit [3]byte) [][]byte) (open func(Link) (*port, error), asked *[]time.Time) {
-	asked = new([]time.Time)
+func fake(answers func(transmit [3]byte) [][]byte) (open func(Link) (*port, error), asked *record[time.Time]) {
+	asked = new(record[time.Time])
 	return func(Link) (*port, error) {
 		p := &port{hardware: testMAC(), frames: make(chan frame, 256), close: func() {}}
 		p.send = func(b []byte) error {
-			*asked = append(*asked, time.Now())
+			asked.add(time.Now())
 			for _, a := range answers([3]byte(b[1:4])) {
 				p.frames <- frame{netip.MustParseAddr("fe80::1"), a}
 			}
@@ -176,11 +194,11 @@ func fake(answers func(transmit [3]byte) [][]byte) (open func(Link) (*port, erro
 	}, asked
 }
 
-func run(t *testing.T, answers func(transmit [3]byte) [][]byte, f func(s *Source, asked *[]time.Time, reports *[]pvd.Report)) {
+func run(t *testing.T, answers func(transmit [3]byte) [][]byte, f func(s *Source, asked *record[time.Time], reports *record[pvd.Report])) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		var reports []pvd.Report
-		s := New(Config{Deliver: func(r pvd.Report) { reports = append(reports, r) }}, slog.New(slog.DiscardHandler))
+		var reports record[pvd.Report]
+		s := New(Config{Deliver: reports.add}, slog.New(slog.DiscardHandler))
 		open, asked := fake(answers)
 		s.open = open
 		ctx, cancel := context.WithCancel(t.Context())
@@ -198,10 +216,10 @@ func run(t *testing.T, answers func(transmit [3]byte) [][]byte, f func(s *Source
 }
 
 func TestSilenceIsAskedLessAndLess(t *testing.T) {
-	run(t, func([3]byte) [][]byte { return nil }, func(_ *Source, asked *[]time.Time, _ *[]pvd.Report) {
+	run(t, func([3]byte) [][]byte { return nil }, func(_ *Source, asked *record[time.Time], _ *record[pvd.Report]) {
 		time.Sleep(3 * time.Hour)
 		synctest.Wait()
-		all := *asked
+		all := asked.list()
 		if n := len(all); n < 12 || n > 16 {
 			t.Errorf("asked %d times in three hours", n)
 		}
@@ -219,21 +237,22 @@ func TestOnlyTheReplyToTheQuestionIsBelievedAndRefreshed(t *testing.T) {
 		stranger := answer(transmit, dns...)
 		stranger[17]++
 		return [][]byte{{1}, answer(other, dns...), stranger, answer(transmit, dns...)}
-	}, func(s *Source, asked *[]time.Time, reports *[]pvd.Report) {
-		if len(*reports) != 1 || len((*reports)[0].Resolvers) != 1 {
-			t.Fatalf("reports %+v", *reports)
+	}, func(s *Source, asked *record[time.Time], reports *record[pvd.Report]) {
+		if all := reports.list(); len(all) != 1 || len(all[0].Resolvers) != 1 {
+			t.Fatalf("reports %+v", all)
 		}
 		if diff := cmp.Diff(Counts{Malformed: 1, Foreign: 2}, s.Counts()); diff != "" {
 			t.Error(diff)
 		}
 		time.Sleep(time.Hour + 2*time.Second)
 		synctest.Wait()
-		if len(*asked) != 2 || len(*reports) != 2 {
-			t.Errorf("asked %d times in an hour", len(*asked))
+		if len(asked.list()) != 2 || len(reports.list()) != 2 {
+			t.Errorf("asked %d times in an hour", len(asked.list()))
 		}
 		s.Watch(nil)
 		synctest.Wait()
-		if last := (*reports)[len(*reports)-1]; !last.Until.Equal(last.Received) || len(last.Resolvers) > 0 {
+		all := reports.list()
+		if last := all[len(all)-1]; !last.Until.Equal(last.Received) || len(last.Resolvers) > 0 {
 			t.Errorf("not withdrawn: %+v", last)
 		}
 	})
