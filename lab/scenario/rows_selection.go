@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/miekg/dns"
 
@@ -88,12 +89,15 @@ func (e *Env) selections(ctx context.Context, domain string) ([]string, error) {
 	return out, nil
 }
 
-// has waits until a domain has a table of so many rows.
-func (e *Env) has(ctx context.Context, domain string, rows int) error {
+// tableRows is how many rows each table here has.
+const tableRows = 2
+
+// has waits until a domain has its network's table.
+func (e *Env) has(ctx context.Context, domain string) error {
 	return within(ctx, func() error {
 		have, err := e.selections(ctx, domain)
-		if err == nil && len(have) != rows {
-			err = fmt.Errorf("the table of %s is %v, want %d rows", domain, have, rows)
+		if err == nil && len(have) != tableRows {
+			err = fmt.Errorf("the table of %s is %v, want %d rows", domain, have, tableRows)
 		}
 		return err
 	})
@@ -101,7 +105,7 @@ func (e *Env) has(ctx context.Context, domain string, rows int) error {
 
 // families returns which families an app is told that the general name has.
 func (e *Env) families(ctx context.Context) (string, error) {
-	var out string
+	var out strings.Builder
 	for _, family := range []struct {
 		word  string
 		qtype uint16
@@ -111,15 +115,15 @@ func (e *Env) families(ctx context.Context) (string, error) {
 			return "", err
 		}
 		if slices.ContainsFunc(m.Answer, func(rr dns.RR) bool { return rr.Header().Rrtype == family.qtype }) {
-			out += family.word
+			out.WriteString(family.word)
 		}
 	}
-	return out, nil
+	return out.String(), nil
 }
 
 func tableOfItsOwn(ctx context.Context, e *Env) error {
 	if e.Daemon != nil {
-		if err := e.has(ctx, "n1", 2); err != nil {
+		if err := e.has(ctx, "n1"); err != nil {
 			return err
 		}
 	}
@@ -147,7 +151,7 @@ func tableOfItsOwn(ctx context.Context, e *Env) error {
 
 func sourcesStayAtHome(ctx context.Context, e *Env) error {
 	if e.Daemon != nil {
-		if err := errors.Join(e.has(ctx, "e1", 2), e.has(ctx, "e2", 2)); err != nil {
+		if err := errors.Join(e.has(ctx, "e1"), e.has(ctx, "e2")); err != nil {
 			return err
 		}
 	}
@@ -165,7 +169,7 @@ func sourcesStayAtHome(ctx context.Context, e *Env) error {
 
 func tablesByDomain(ctx context.Context, e *Env) error {
 	for _, n := range []string{"n1", "n2"} {
-		if err := e.has(ctx, n, 2); err != nil {
+		if err := e.has(ctx, n); err != nil {
 			return err
 		}
 		rows, err := e.selections(ctx, n)
