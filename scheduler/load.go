@@ -11,11 +11,16 @@ type Load struct {
 	Down, Up uint64 // bits per second on its interface
 	Flows    int    // live flows
 	Spent    bool   // its data cap is used up
+
+	found limit // set by Measure
 }
 
-// full reports whether a domain is saturated: nine tenths of a declared bandwidth
-// are in use. One without declared bandwidth is never full.
+// full reports whether a domain is saturated: nine tenths of its declared
+// bandwidth are in use, or of what it was found to carry where none is declared.
 func (l *Load) full(b pvd.Bandwidth) bool {
+	if b == (pvd.Bandwidth{}) {
+		b = l.found.Bandwidth
+	}
 	return b.Down > 0 && l.Down*10 >= b.Down*9 || b.Up > 0 && l.Up*10 >= b.Up*9
 }
 
@@ -44,6 +49,7 @@ func (l *Load) used(b pvd.Bandwidth) int {
 type loads struct {
 	last  atomic.Pointer[measured]
 	fresh [pvd.MaxDomains]atomic.Int32
+	slow  [pvd.MaxDomains]slowness
 }
 
 // measured is one measurement.
@@ -56,8 +62,14 @@ type measured struct {
 // it keeps the map.
 func (s *Scheduler) Measure(by map[pvd.Key]Load) {
 	m := &measured{by: by}
-	for _, l := range by {
+	last, now := s.loads.last.Load(), s.now()
+	for d, l := range by {
 		m.spent = m.spent || l.Spent
+		queues := s.loads.slow[d.Slot%pvd.MaxDomains].queues()
+		if was, same := last.load(d); same {
+			l.found = was.found.after(l, queues, now)
+			by[d] = l
+		}
 	}
 	s.loads.last.Store(m)
 	for i := range s.loads.fresh {
@@ -69,11 +81,16 @@ func (s *Scheduler) Measure(by map[pvd.Key]Load) {
 
 // of returns what is known of a domain, the zero Load if nothing is.
 func (l *loads) of(d *pvd.Domain) Load {
-	last := l.last.Load()
-	if last == nil {
-		return Load{}
+	load, _ := l.last.Load().load(d.Key())
+	return load
+}
+
+// load returns what one instance carried; nil has measured nothing.
+func (m *measured) load(d pvd.Key) (l Load, ok bool) {
+	if m != nil {
+		l, ok = m.by[d]
 	}
-	return last.by[d.Key()]
+	return l, ok
 }
 
 // anySpent reports whether any data cap is used up.

@@ -65,6 +65,7 @@ type trail struct {
 	domain   pvd.Key
 	prefix   uint64 // hash of the prefix
 	rtt      time.Duration
+	least    time.Duration // the shortest, which longer ones draw along slowly
 	loss     float64
 	rate     uint64
 	failures int
@@ -108,9 +109,9 @@ func (p *paths) lookup(d pvd.Key, prefix uint64) (trail, time.Duration, bool) {
 	return trail{}, 0, false
 }
 
-// learn adds a sample. In a full bucket the path that was not used for longest
-// is forgotten.
-func (p *paths) learn(d pvd.Key, prefix uint64, s Sample) {
+// learn adds a sample and returns what is known now. In a full bucket the path
+// that was not used for longest is forgotten.
+func (p *paths) learn(d pvd.Key, prefix uint64, s Sample) trail {
 	now := time.Since(p.began)
 	sh, bucket := p.bucket(d, prefix)
 	sh.mu.Lock()
@@ -134,6 +135,7 @@ func (p *paths) learn(d pvd.Key, prefix uint64, s Sample) {
 	}
 	at.add(s)
 	at.at = now
+	return *at
 }
 
 // add smooths a sample in, as RFC 6298 2.3 does with round-trip times.
@@ -144,6 +146,12 @@ func (t *trail) add(s Sample) {
 		return
 	}
 	t.failures = 0
+	switch {
+	case s.RTT > 0 && (t.least == 0 || s.RTT < t.least):
+		t.least = s.RTT
+	case s.RTT > 0: // a path that has become longer is not full for ever
+		t.least += min(s.RTT-t.least, t.least) / 32
+	}
 	switch {
 	case s.RTT <= 0:
 	case t.rtt == 0:
@@ -177,7 +185,10 @@ func (t *trail) cost() time.Duration {
 // Learn takes what a flow has shown of the way to dst in a domain instance. It
 // does not allocate and may be called for every flow; safe for concurrent use.
 func (s *Scheduler) Learn(d pvd.Key, dst netip.Addr, sample Sample) {
-	s.paths.learn(d, pathPrefix(dst), sample)
+	t := s.paths.learn(d, pathPrefix(dst), sample)
+	if sample.RTT > 0 && sample.Sent == 0 { // a connect
+		s.loads.slow[d.Slot%pvd.MaxDomains].note(t.slow(sample.RTT))
+	}
 }
 
 // Path returns what is remembered of the way to dst in d; ok is false if nothing

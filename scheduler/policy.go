@@ -42,7 +42,7 @@ const (
 	Inherit       Algorithm = iota // what the defaults say, Weighted if nothing
 	Weighted                       // in proportion to weights, or to bandwidths, sticky by affinity
 	Priority                       // the declared order, then route metric, then name
-	Overflow                       // Priority, but past the domains that are full
+	Overflow                       // Priority, but past the domains that are full: by declared bandwidth, or as found
 	LeastUsed                      // the least part of the bandwidth in use, then the fewest flows
 	LowestLatency                  // the shortest round trip to the destination, as flows have shown
 	Fastest                        // LowestLatency, and the first candidates race

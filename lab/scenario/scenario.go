@@ -46,6 +46,7 @@ func All() []Scenario {
 		safetyRows(),
 		policyRows(),
 		shareChecks(),
+		overflowChecks(),
 		commandChecks(),
 		checks(),
 	} {
