@@ -194,6 +194,7 @@ type Rule struct {
 	Name   string `json:"name"`
 	Actor  string `json:"actor"`
 	Effect string `json:"effect"`
+	Reason string `json:"reason,omitempty"` // of what networks say: why it has that effect
 }
 
 // RuleInForce is one rule of `mifvif rules`.

@@ -194,7 +194,7 @@ func (w *building) finish(p *part, d *Domain, link netwatch.Link, up bool) bool 
 		m.linkLost()
 	}
 	p.decl.lay(d)
-	if p.inner() && (p.decl == nil || p.decl.Internet == nil) {
+	if d.NoInternet = p.inner(); d.NoInternet && (p.decl == nil || p.decl.Internet == nil) {
 		d.Internet = false
 	}
 	judge(d, link, p.decl)

@@ -47,7 +47,8 @@ type values struct {
 	Name, ID, Interface, Reason string
 	Explicit, P2P               bool
 	Internet, Metered           bool
-	PreferPublic, Isolated      bool
+	PreferPublic                bool
+	NoInternet, Isolated        bool
 	PortalURL                   string
 	Check                       Check
 	Trust                       Trust
@@ -66,7 +67,7 @@ func scalars(d *Domain) values {
 	return values{
 		Name: d.Name, ID: d.ID, Interface: d.Interface, Reason: d.Reason, Explicit: d.Explicit, P2P: d.P2P,
 		Internet: d.Internet, Trust: d.Trust, Metered: d.Metered, PreferPublic: d.PreferPublic, Portal: d.Portal, Additional: d.Additional,
-		Isolated: d.Isolated, PortalURL: d.PortalURL, Check: d.Check, Slot: d.Slot, Attached: d.Attached,
+		NoInternet: d.NoInternet, Isolated: d.Isolated, PortalURL: d.PortalURL, Check: d.Check, Slot: d.Slot, Attached: d.Attached,
 		Ifindex: d.Ifindex, MTU: d.MTU, Weight: d.Weight, State: d.State, Connectivity: d.Connectivity,
 		Bandwidth: d.Bandwidth, Cap: d.Cap,
 	}

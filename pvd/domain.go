@@ -71,6 +71,7 @@ type Domain struct {
 	Connectivity Connectivity
 	Reason       string // why State is what it is, for people
 	Internet     bool   // false: only its zones, prefixes and routes
+	NoInternet   bool   // its network says that it leads to nothing else (RFC 8801 4.3)
 	// Isolated: validation found no Internet behind it while another domain has
 	// it, so that it is left to its own zones, prefixes and routes.
 	Isolated  bool

@@ -22,8 +22,10 @@ type Explanation struct {
 type Verdict struct{ Domain, Verdict, Reason string }
 
 // Spoken is a rule that matched, with the effect it had: "require", "forbid",
-// "prefer", "choose" (an algorithm only) or "dropped".
-type Spoken struct{ Name, Actor, Effect string }
+// "prefer", "choose" (an algorithm only) or "dropped". What a network says of
+// itself is a rule of its operator, with the reason why it has that effect:
+// "prefer", "avoid", "claim", "restrict", "choose" or "dropped".
+type Spoken struct{ Name, Actor, Effect, Reason string }
 
 // Conflict is a rule that was dropped because a stronger one stood against it.
 type Conflict struct{ Winner, Loser, Reason string }
@@ -34,6 +36,7 @@ func (s *Scheduler) Explain(f flow.Flow) Explanation {
 	snap := s.snapshot.Load()
 	p := pick{Scheduler: s, snap: snap, flow: s.about(f, snap), trace: new(trace)}
 	p.decide()
+	p.operators()
 	out := p.trace.out
 	var named []Verdict
 	for i, c := range p.dec.Candidates() {
@@ -128,7 +131,7 @@ func (t *trace) removed(p *pick, left members, r *rule) {
 
 func (t *trace) spoke(r *rule) {
 	if t != nil {
-		t.out.Rules = append(t.out.Rules, Spoken{r.Name, r.Actor.String(), r.effect()})
+		t.out.Rules = append(t.out.Rules, Spoken{Name: r.Name, Actor: r.Actor.String(), Effect: r.effect()})
 	}
 }
 
@@ -136,46 +139,10 @@ func (t *trace) conflict(winner, loser *rule) {
 	if t == nil {
 		return
 	}
-	t.out.Rules = append(t.out.Rules, Spoken{loser.Name, loser.Actor.String(), "dropped"})
+	t.out.Rules = append(t.out.Rules, Spoken{Name: loser.Name, Actor: loser.Actor.String(), Effect: "dropped"})
 	t.out.Conflicts = append(t.out.Conflicts, Conflict{
 		winner.Name, loser.Name, "no domain satisfies both, and the " + winner.Actor.String() + "'s rule stands above",
 	})
-}
-
-// disputed notes the networks that a rule ranks other than they rank themselves.
-func (p *pick) disputed() {
-	if p.owned {
-		p.contested()
-		return
-	}
-	r := p.preferring()
-	if r == nil || r.Actor >= Operator {
-		return
-	}
-	first := p.dec.candidates[0].Domain
-	for _, c := range p.dec.Candidates()[1:] {
-		switch a, b := p.advised(first), p.advised(c.Domain); {
-		case a > b && a > int(pvd.High-pvd.Medium):
-			p.trace.out.Conflicts = append(p.trace.out.Conflicts, Conflict{
-				r.Name, "router preference of " + first.Name, "its network asks to be used last, and the " + r.Actor.String() + "'s rule stands above",
-			})
-			return
-		case a > b:
-			p.trace.out.Conflicts = append(p.trace.out.Conflicts, Conflict{
-				r.Name, "router preference of " + c.Domain.Name, "its network asks to be used first, and the " + r.Actor.String() + "'s rule stands above",
-			})
-		}
-	}
-}
-
-// contested notes the networks that claim the destination too and were not chosen.
-func (p *pick) contested() {
-	first := p.dec.candidates[0].Domain.Name
-	for _, c := range p.dec.Candidates()[1:] {
-		p.trace.out.Conflicts = append(p.trace.out.Conflicts, Conflict{
-			first, c.Domain.Name, "both claim the destination, and policy ranks " + first + " first",
-		})
-	}
 }
 
 // preferring returns the strongest rule that prefers the first candidate, or nil.

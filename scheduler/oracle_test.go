@@ -192,8 +192,8 @@ func override(left []*pvd.Domain, spoke []*Rule, is6 bool) []*pvd.Domain {
 	return in
 }
 
-// advice is what the routers of a domain say of it.
-func advice(d *pvd.Domain, is6 bool) pvd.Preference {
+// routersSay is what the routers of a domain say of it.
+func routersSay(d *pvd.Domain, is6 bool) pvd.Preference {
 	var all []pvd.Preference
 	for _, h := range d.NextHops {
 		if h.Is6 == is6 {
@@ -232,7 +232,7 @@ func rankOf(v *verdict, policy *Policy, spoke []*Rule, left []*pvd.Domain, is6 b
 				return c
 			}
 		}
-		if c := cmp.Compare(advice(b, is6), advice(a, is6)); c != 0 && v.general {
+		if c := cmp.Compare(routersSay(b, is6), routersSay(a, is6)); c != 0 && v.general {
 			return c
 		}
 		for _, r := range slices.DeleteFunc(slices.Clone(spoke), byRules) {

@@ -40,12 +40,13 @@ type pick struct {
 	left     members       // candidates still in
 	spoke    [actors]*rule // the rule of each actor, without those dropped
 	by       Algorithm
-	key      uint64 // of the affinity, where the algorithm sticks
-	prefix   uint64 // of the path to the destination
-	released bool   // the domain of earlier flows of the key is not kept
-	owned    bool   // left are the domains that claim the destination
-	zoned    bool   // left are the domains that the name belongs to
-	bound    bool   // left is the domain that the answer came from
+	key      uint64  // of the affinity, where the algorithm sticks
+	prefix   uint64  // of the path to the destination
+	released bool    // the domain of earlier flows of the key is not kept
+	owned    bool    // left are the domains that claim the destination
+	owners   *owners // who claims the destination, nil if nobody does
+	zoned    bool    // left are the domains that the name belongs to
+	bound    bool    // left is the domain that the answer came from
 	dec      Decision
 	trace    *trace // nil unless somebody asks for an explanation
 }
@@ -216,15 +217,15 @@ func (p *pick) scope() bool {
 		return p.inZone(owners)
 	}
 	if owners, ok := p.snap.claims.Lookup(p.flow.dst); ok {
-		p.owned = p.left.meets(owners)
+		p.owners, p.owned = owners, p.left.meets(&owners.members)
 		if p.owned || !p.required() {
-			p.narrow(p.left.and(owners), "another domain claims the destination")
+			p.narrow(p.left.and(&owners.members), "another domain claims the destination")
 		}
 		switch {
 		case p.owned:
 			return true
 		case p.left.empty():
-			return p.refuseUnless(*owners, reasonOwner)
+			return p.refuseUnless(owners.members, reasonOwner)
 		}
 	}
 	if p.required() {

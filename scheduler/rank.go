@@ -29,7 +29,7 @@ type standing struct {
 // rank is what no score makes up for.
 type rank struct {
 	prefer   [actors]int // place in each actor's order
-	advised  int         // how far back its network puts itself: behind operators' rules
+	advised  advice      // what its own network says of it: behind operators' rules
 	degraded bool
 	failing  bool // connects to the destination get no answer
 	spent    bool // its data cap is used up
@@ -53,7 +53,7 @@ func (a *standing) compare(b *standing) int {
 func (a *rank) compare(b *rank) int {
 	return cmp.Or(
 		slices.Compare(a.prefer[:Default], b.prefer[:Default]),
-		cmp.Compare(a.advised, b.advised),
+		a.advised.compare(b.advised),
 		cmp.Compare(a.prefer[Default], b.prefer[Default]),
 		compareBool(a.degraded, b.degraded),
 		compareBool(a.failing, b.failing),
@@ -158,7 +158,7 @@ func (p *pick) standing(i int, d *pvd.Domain, stuck bool) standing {
 			s.prefer[actor] = placeIn(r.prefer, i)
 		}
 	}
-	s.advised = p.advised(d)
+	s.advised = p.advised(i, d)
 	s.stuck = stuck && !p.by.byLatency()
 	switch p.by {
 	case Overflow:
@@ -176,25 +176,6 @@ func (p *pick) standing(i int, d *pvd.Domain, stuck bool) standing {
 		s.score = draw(p.key, p.snap.hashes[i], p.snap.shares[i])
 	}
 	return s
-}
-
-// advised returns how far back a network puts itself with the preference of its
-// routers (RFC 4191 2.1), where nobody claims the destination: it ranks behind what
-// users and administrators say.
-func (p *pick) advised(d *pvd.Domain) int {
-	if p.owned || p.zoned || p.bound {
-		return 0
-	}
-	best, found := pvd.Low, false
-	for _, h := range d.NextHops {
-		if h.Is6 == (p.flow.family == 1) {
-			best, found = max(best, h.Preference), true
-		}
-	}
-	if !found {
-		best = pvd.Medium
-	}
-	return int(pvd.High - best)
 }
 
 // placeIn returns where place i stands in a list, its length if it does not.

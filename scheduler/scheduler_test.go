@@ -142,7 +142,7 @@ func TestExplainSaysWhatWasWeighed(t *testing.T) {
 			{"sat", "lost", `rule "mine" forbids it`},
 			{"corp", "lost", "it does not lead to the Internet"},
 		},
-		Rules: []Spoken{{"mine", "user", "forbid"}, {"theirs", "admin", "dropped"}, {"hint", "operator", "prefer"}},
+		Rules: []Spoken{{"mine", "user", "forbid", ""}, {"theirs", "admin", "dropped", ""}, {"hint", "operator", "prefer", ""}},
 		Conflicts: []Conflict{
 			{"mine", "theirs", "no domain satisfies both, and the user's rule stands above"},
 		},

@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"net/netip"
 	"slices"
 
 	"github.com/gaissmai/bart"
@@ -25,7 +24,7 @@ type snapshot struct {
 	// insideMatters: private destinations have other candidates than public ones.
 	insideMatters [2]bool
 
-	claims *bart.Table[*members] // who holds a destination to be its own
+	claims *bart.Table[*owners] // who holds a destination to be its own
 	rules  [actors][]rule
 	*compiled
 	absent []string
@@ -47,7 +46,7 @@ type rule struct {
 func newSnapshot(set *pvd.Set, policy *Policy, last *snapshot) *snapshot {
 	all := set.All()
 	s := &snapshot{
-		domains: all[:min(len(all), pvd.MaxDomains)], policy: policy, claims: new(bart.Table[*members]),
+		domains: all[:min(len(all), pvd.MaxDomains)], policy: policy, claims: new(bart.Table[*owners]),
 	}
 	if last != nil && last.policy == policy {
 		s.compiled = last.compiled
@@ -169,53 +168,4 @@ func membersOf(names []string, places map[string]int) members {
 		}
 	}
 	return m
-}
-
-// claimFor notes what d holds to be its own: what the configuration declares to
-// be behind it, what is on its links, and those of its routes that it may speak
-// for. "Everything" is no claim, but what Internet says.
-func (s *snapshot) claimFor(i int, d *pvd.Domain) {
-	for _, p := range d.Prefixes {
-		s.claim(p, i)
-	}
-	for _, a := range d.Addresses {
-		if !a.Prefix.IsSingleIP() {
-			s.claim(a.Prefix, i)
-		}
-	}
-	for _, p := range d.PREF64 {
-		if pvd.Reserved64(p.Prefix) { // of others a network could take what is not its own
-			s.claim(p.Prefix, i)
-		}
-	}
-	for _, r := range d.Routes {
-		if credible(d, r) {
-			s.claim(r.Dst, i)
-		}
-	}
-}
-
-// credible reports whether a route of d may draw flows to d. The host's own
-// routes may, and all routes of a trusted domain. What a network announces by
-// itself steers only what is on it already, or a rogue DHCP server would take
-// traffic from a VPN (standards D.6); a domain that has nothing but such routes
-// may claim private destinations by them.
-func credible(d *pvd.Domain, r pvd.Route) bool {
-	switch r.Origin {
-	case pvd.FromKernel, pvd.FromConfig:
-		return true
-	}
-	return d.Trust == pvd.Trusted || !d.Internet && pvd.Private(r.Dst.Addr())
-}
-
-func (s *snapshot) claim(p netip.Prefix, i int) {
-	if p.Bits() == 0 {
-		return
-	}
-	m, ok := s.claims.Get(p.Masked())
-	if !ok {
-		m = new(members)
-		s.claims.Insert(p.Masked(), m)
-	}
-	m.add(i)
 }

@@ -79,7 +79,10 @@ func printExplanation(w io.Writer, e control.Explanation) {
 		fmt.Fprintf(w, "  %-16s %-7s %s\n", c.PvD, c.Verdict, c.Reason)
 	}
 	for _, r := range e.Rules {
-		fmt.Fprintf(w, "  rule %q of the %s: %s\n", r.Name, r.Actor, r.Effect)
+		if r.Reason != "" {
+			r.Reason = ": " + r.Reason
+		}
+		fmt.Fprintf(w, "  rule %q of the %s: %s%s\n", r.Name, r.Actor, r.Effect, r.Reason)
 	}
 	for _, c := range e.Conflicts {
 		fmt.Fprintf(w, "  conflict: %q stands, %q was dropped: %s\n", c.Winner, c.Loser, c.Reason)

@@ -57,7 +57,7 @@ func (d *daemon) explain(q control.Question) (control.Explanation, error) {
 		out.Candidates = append(out.Candidates, control.Candidate{PvD: v.Domain, Verdict: v.Verdict, Reason: v.Reason})
 	}
 	for _, r := range e.Rules {
-		out.Rules = append(out.Rules, control.Rule{Name: r.Name, Actor: r.Actor, Effect: r.Effect})
+		out.Rules = append(out.Rules, control.Rule{Name: r.Name, Actor: r.Actor, Effect: r.Effect, Reason: r.Reason})
 	}
 	for _, c := range e.Conflicts {
 		out.Conflicts = append(out.Conflicts, control.Conflict{Winner: c.Winner, Loser: c.Loser, Reason: c.Reason})

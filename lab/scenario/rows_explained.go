@@ -14,9 +14,12 @@ import (
 type explanation struct {
 	Decision   struct{ PvD, Rule, Actor, Reason string }
 	Candidates []struct{ PvD, Verdict, Reason string }
-	Rules      []struct{ Name, Actor, Effect string }
+	Rules      []rule
 	Conflicts  []struct{ Winner, Loser, Reason string }
 }
+
+// rule is one that spoke.
+type rule struct{ Name, Actor, Effect string }
 
 // String returns all of it, to be compared.
 func (x explanation) String() string {

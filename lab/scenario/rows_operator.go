@@ -92,7 +92,14 @@ func operatorPrefers(ctx context.Context, e *Env) error {
 		ra.Preference = preference
 		e.Advertisers[name].Set(ra)
 	}
-	return within(ctx, func() error { return e.allBy(ctx, "n1", 20) })
+	if err := within(ctx, func() error { return e.allBy(ctx, "n1", 20) }); err != nil || e.Daemon == nil {
+		return err
+	}
+	x, err := e.explain(ctx, lab.Public6().String())
+	if err == nil && !slices.ContainsFunc(x.Rules, func(r rule) bool { return r == rule{"router preference of e2", "operator", "avoid"} }) {
+		err = fmt.Errorf("explained by %v, and not by the operator of n2", x.Rules)
+	}
+	return err
 }
 
 // allBy returns an error unless that many connections to the public server are
