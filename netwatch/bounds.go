@@ -26,6 +26,7 @@ type quota struct {
 	table, ifindex int
 	why            reason
 	within         netip.Prefix // of another interface, zero for none
+	from           netip.Prefix // of next hops: for whose packets
 	is6            bool
 }
 
@@ -54,7 +55,7 @@ func (k *keeper) keeps(r *Route) bool {
 	q, most := quota{table: r.Table, ifindex: r.Ifindex, is6: r.Dst.Addr().Is6()}, maxRoutes
 	switch {
 	case r.Dst.Bits() == 0:
-		q.why, most = everything, maxDefaults
+		q.why, q.from, most = everything, r.From, maxDefaults
 	case r.Protocol == unix.RTPROT_KERNEL && k.connected(r):
 		return true
 	case r.Protocol == unix.RTPROT_KERNEL:

@@ -71,6 +71,7 @@ type Route struct {
 	Table    int
 	Type     RouteType
 	Dst      netip.Prefix // 0.0.0.0/0 or ::/0 for a default route, never the zero Prefix
+	From     netip.Prefix // IPv6: of packets with such a source only; zero: of all
 	Gateway  netip.Addr   // zero for an on-link or point-to-point route
 	Ifindex  int
 	Source   netip.Addr // preferred source, zero if none

@@ -38,7 +38,7 @@ func SyncRoutes(have, want []Route, owned func(table int) bool) error {
 		if present[r.key()] {
 			continue
 		}
-		if err := netlink.RouteReplace(r.netlink()); err != nil && !off(err) {
+		if err := r.replace(); err != nil && !off(err) {
 			errs = append(errs, fmt.Errorf("add route %s: %w", r, err))
 		}
 	}
@@ -46,7 +46,7 @@ func SyncRoutes(have, want []Route, owned func(table int) bool) error {
 		if w, ok := wanted[r.slot()]; ok && (w == r || r.removedBy(w)) {
 			continue
 		}
-		if err := netlink.RouteDel(r.netlink()); err != nil && !gone(err) {
+		if err := r.remove(); err != nil && !gone(err) {
 			errs = append(errs, fmt.Errorf("remove route %s: %w", r, err))
 		}
 	}
@@ -110,10 +110,11 @@ func gone(err error) bool {
 type slot struct {
 	table  int
 	dst    netip.Prefix
+	from   netip.Prefix
 	metric int
 }
 
-func (r Route) slot() slot { return slot{r.Table, r.Dst, r.Metric} }
+func (r Route) slot() slot { return slot{r.Table, r.Dst, r.From, r.Metric} }
 
 // key is the route without what the kernel adds by itself.
 func (r Route) key() Route {
@@ -125,54 +126,6 @@ func (r Route) key() Route {
 		r.OnLink = false
 	}
 	return r
-}
-
-// String returns the route as `ip route` would print it.
-func (r Route) String() string { return r.netlink().String() }
-
-func (r Route) netlink() *netlink.Route {
-	types := map[RouteType]int{
-		Unicast: unix.RTN_UNICAST, Unreachable: unix.RTN_UNREACHABLE, Prohibit: unix.RTN_PROHIBIT,
-		Blackhole: unix.RTN_BLACKHOLE, Throw: unix.RTN_THROW,
-	}
-	out := &netlink.Route{
-		Table: r.Table, Type: types[r.Type], Dst: ipNet(r.Dst), LinkIndex: r.Ifindex,
-		Priority: r.Metric, Protocol: netlink.RouteProtocol(r.Protocol),
-	}
-	r.Path.set(out)
-	if r.Dst.Addr().Is6() {
-		out.Family = netlink.FAMILY_V6
-	} else {
-		out.Family = netlink.FAMILY_V4
-	}
-	if r.Source.IsValid() {
-		out.Src = r.Source.AsSlice()
-	}
-	switch {
-	case r.Gateway.IsValid() && r.Gateway.Is6() != r.Dst.Addr().Is6():
-		out.Via = &netlink.Via{AddrFamily: viaFamily(r.Gateway), Addr: r.Gateway.AsSlice()}
-	case r.Gateway.IsValid():
-		out.Gw = r.Gateway.AsSlice()
-	case r.Type == Unicast && r.Dst.Addr().Is4():
-		out.Scope = netlink.SCOPE_LINK
-	}
-	if r.OnLink && r.Gateway.IsValid() {
-		out.Flags = unix.RTNH_F_ONLINK
-	}
-	return out
-}
-
-func (m PathMetrics) set(r *netlink.Route) {
-	r.MTU, r.MTULock, r.AdvMSS, r.Hoplimit = m.MTU, m.MTULock, m.AdvMSS, m.HopLimit
-	r.InitCwnd, r.InitRwnd, r.QuickACK, r.Congctl = m.InitCwnd, m.InitRwnd, m.QuickACK, m.Congestion
-	r.RtoMin, r.RtoMinLock = m.RTOMin, m.RTOMinLock
-}
-
-func viaFamily(a netip.Addr) int {
-	if a.Is6() {
-		return unix.AF_INET6
-	}
-	return unix.AF_INET
 }
 
 func (r Rule) add() error {

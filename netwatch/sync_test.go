@@ -61,6 +61,8 @@ func TestSyncRoutesArrivesAndRests(t *testing.T) {
 		alternatives("10.0.0.0/8", "192.0.2.1", "192.0.2.9", "192.0.2.2", "192.0.2.3", "198.51.100.1", e1, e2),
 		alternatives("::/0", "fe80::1", "2001:db8:1::9", "2001:db8:1::2", "2001:db8:1::3", "fe80::1", e1, e2),
 		alternatives("2001:db8:f::/48", "fe80::1", "2001:db8:1::9", "2001:db8:1::2", "2001:db8:1::3", "fe80::1", e1, e2),
+		bySource("2001:db8:1::/64", alternatives("::/0", "fe80::1", "2001:db8:1::9", "2001:db8:1::2", "2001:db8:1::3", "fe80::1", e1, e2)),
+		bySource("2001:db8:2::/64", alternatives("::/0", "fe80::1", "2001:db8:1::9", "2001:db8:1::2", "2001:db8:1::3", "fe80::1", e1, e2)),
 	}
 	rnd := rand.New(rand.NewPCG(6418, 1))
 	for round := range 150 {
@@ -131,6 +133,14 @@ func alternatives(dst, gw, other, src, otherSrc, far string, e1, e2 int) []netwa
 		with(func(r *netwatch.Route) { r.Ifindex, r.Gateway, r.OnLink = e1, addr("203.0.113.1"), true; v6only(r) }),
 		with(func(r *netwatch.Route) { r.Ifindex, r.Gateway = e2, addr(far) }),
 	}
+}
+
+// bySource are the same routes for packets from a prefix only.
+func bySource(from string, routes []netwatch.Route) []netwatch.Route {
+	for i := range routes {
+		routes[i].From = prefix(from)
+	}
+	return routes
 }
 
 // v6only gives the route an off-link gateway of its own family.

@@ -34,11 +34,11 @@ const (
 const shortest = 4
 
 // tableOf returns the routes of one domain's table: what is on its link, what
-// is behind it, its next hops in order, and a refusal of everything else. The
-// default is there also where the domain is declared not to lead to the
-// Internet: names in its zones may have any address. A domain that is offline
-// for want of a next hop keeps what it has, for flows that wait for the hop's
-// return.
+// is behind it, its next hops in order, for each source those that carry it, and a
+// refusal of everything else. The default is there also where the domain is
+// declared not to lead to the Internet: names in its zones may have any address. A
+// domain that is offline for want of a next hop keeps what it has, for flows that
+// wait for the hop's return.
 func tableOf(d *pvd.Domain, set *pvd.Set, st netwatch.State) []netwatch.Route {
 	var routes []netwatch.Route
 	add := func(r netwatch.Route) {
@@ -52,14 +52,19 @@ func tableOf(d *pvd.Domain, set *pvd.Set, st netwatch.State) []netwatch.Route {
 	for _, r := range onLink {
 		add(r)
 	}
+	var beyond []netwatch.Route
 	for _, r := range d.Routes {
-		add(netwatch.Route{Dst: r.Dst.Masked(), Gateway: r.Via, Metric: metricHop, OnLink: offLink(r.Via, onLink)})
+		beyond = append(beyond, netwatch.Route{Dst: r.Dst.Masked(), Gateway: r.Via, Metric: metricHop, OnLink: offLink(r.Via, onLink)})
 	}
+	ways := waysOf(d)
 	for i, h := range hops(d) {
-		add(netwatch.Route{
+		beyond = append(beyond, netwatch.Route{
 			Dst: anyPrefix(h.Is6), Gateway: h.Addr, Metric: metricHop + i,
-			Source: hint(d, h.Is6), OnLink: offLink(h.Addr, onLink), Path: h.Path,
+			Source: carried(d, ways, h), OnLink: offLink(h.Addr, onLink), Path: h.Path,
 		})
+	}
+	for _, r := range bySource(ways, beyond) {
+		add(r)
 	}
 	add(netwatch.Route{Type: netwatch.Unreachable, Dst: anyPrefix(false), Metric: metricRefuse})
 	add(netwatch.Route{Type: netwatch.Unreachable, Dst: anyPrefix(true), Metric: metricRefuse})

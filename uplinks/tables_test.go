@@ -22,6 +22,10 @@ func addresses(prefixes ...string) []pvd.Address {
 	return out
 }
 
+func advert(prefix, router string) pvd.Advert {
+	return pvd.Advert{Prefix: netip.MustParsePrefix(prefix), Router: netip.MustParseAddr(router)}
+}
+
 func onLink(ifindex int, dst, src string) netwatch.Route {
 	r := netwatch.Route{Table: mainTable, Dst: netip.MustParsePrefix(dst), Ifindex: ifindex, Protocol: protoKernel}
 	if src != "" {
@@ -126,6 +130,60 @@ func TestTableHoldsWhatTheDomainHas(t *testing.T) {
 			nil,
 			[]string{"2001:db8:a::/64 1", "fe80::/64 1"},
 		},
+		{
+			"two routers with a prefix each, destinations and a guest of theirs",
+			pvd.Domain{
+				Addresses: append(addresses("2001:db8:a::2/64", "2001:db8:b::2/64"), pvd.Address{Prefix: netip.MustParsePrefix("2001:db8:b::77/64"), Temporary: true}),
+				NextHops:  []pvd.NextHop{hop("fe80::b", true), hop("fe80::a", true)},
+				Adverts:   []pvd.Advert{advert("2001:db8:a::/64", "fe80::a"), advert("2001:db8:b::/64", "fe80::b")},
+				Routes: []pvd.Route{
+					{Dst: netip.MustParsePrefix("2001:db8:aa::/48"), Via: netip.MustParseAddr("fe80::a")},
+					{Dst: netip.MustParsePrefix("fd00:1::/64"), Via: netip.MustParseAddr("fe80::7")}, // of no default router
+				},
+			},
+			nil,
+			[]string{
+				"fe80::/64 1",
+				"2001:db8:aa::/48 via fe80::a 100", "2001:db8:aa::/48 from 2001:db8:a::/64 via fe80::a 100", "2001:db8:aa::/48 from 2001:db8:b::/64 via fe80::b 100",
+				"fd00:1::/64 via fe80::7 100",
+				"::/0 via fe80::b src 2001:db8:b::77 100", "::/0 from 2001:db8:b::/64 via fe80::b 100",
+				"::/0 via fe80::a src 2001:db8:a::2 101", "::/0 from 2001:db8:a::/64 via fe80::a 101",
+			},
+		},
+		{
+			"two routers with one prefix",
+			pvd.Domain{
+				Addresses: addresses("2001:db8:a::2/64"), NextHops: []pvd.NextHop{hop("fe80::b", true), hop("fe80::a", true)},
+				Adverts: []pvd.Advert{advert("2001:db8:a::/64", "fe80::a"), advert("2001:db8:a::/64", "fe80::b")},
+			},
+			nil,
+			[]string{"fe80::/64 1", "::/0 via fe80::b src 2001:db8:a::2 100", "::/0 via fe80::a src 2001:db8:a::2 101"},
+		},
+		{
+			"a preferred router that has not advertised the prefix, and an address of nobody's",
+			pvd.Domain{
+				Addresses: addresses("2001:db8:a::2/64", "2001:db8:c::2/64"), NextHops: []pvd.NextHop{hop("fe80::b", true), hop("fe80::a", true)},
+				Adverts: []pvd.Advert{advert("2001:db8:a::/64", "fe80::a")},
+			},
+			nil,
+			[]string{
+				"fe80::/64 1", "::/0 via fe80::b 100",
+				"::/0 via fe80::a src 2001:db8:a::2 101", "::/0 from 2001:db8:a::/64 via fe80::a 101",
+			},
+		},
+		{
+			"a shorter prefix of the other router",
+			pvd.Domain{
+				Addresses: addresses("2001:db8:a::2/64", "2001:db8:b::2/64"), NextHops: []pvd.NextHop{hop("fe80::b", true), hop("fe80::a", true)},
+				Adverts: []pvd.Advert{advert("2001:db8::/32", "fe80::b"), advert("2001:db8:a::/64", "fe80::a")},
+			},
+			nil,
+			[]string{
+				"fe80::/64 1",
+				"::/0 via fe80::b src 2001:db8:a::2 100", "::/0 from 2001:db8:a::/64 via fe80::b 100", "::/0 from 2001:db8::/32 via fe80::b 100",
+				"::/0 via fe80::a src 2001:db8:a::2 101", "::/0 from 2001:db8:a::/64 via fe80::a 101",
+			},
+		},
 		{"gone", pvd.Domain{State: pvd.Offline}, nil, nil},
 	}
 	neighbour := &pvd.Domain{ // of the same link
@@ -159,6 +217,9 @@ func words(r netwatch.Route) string {
 		s = "unreachable "
 	}
 	s += r.Dst.String()
+	if r.From.IsValid() {
+		s += " from " + r.From.String()
+	}
 	if r.Gateway.IsValid() {
 		s += " via " + r.Gateway.String()
 	}
@@ -204,5 +265,30 @@ func TestLocalTableHoldsTheHostsOwnNetworks(t *testing.T) {
 	want := []string{"172.17.0.0/16", "198.18.0.0/15", "198.51.100.0/24"}
 	if diff := cmp.Diff(want, got, byValue); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestRoutesBySourceAreBounded has routers announce more destinations than a table
+// gets for each source.
+func TestRoutesBySourceAreBounded(t *testing.T) {
+	d := &pvd.Domain{Ifindex: 2}
+	for i := range 16 {
+		router, p := netip.AddrFrom16([16]byte{0xfe, 0x80, 15: byte(i + 1)}), netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 5: byte(i)}), 64)
+		d.NextHops = append(d.NextHops, pvd.NextHop{Is6: true, Addr: router})
+		d.Adverts = append(d.Adverts, pvd.Advert{Prefix: p, Router: router})
+		d.Addresses = append(d.Addresses, pvd.Address{Prefix: netip.PrefixFrom(p.Addr().Next(), 64)})
+		for j := range 64 {
+			d.Routes = append(d.Routes, pvd.Route{Dst: netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xe, byte(i), byte(j)}), 48), Via: router})
+		}
+	}
+	routes := tableOf(d, pvd.NewSet([]*pvd.Domain{d}), netwatch.State{})
+	defaults := 0
+	for _, r := range routes {
+		if r.Dst == anyPrefix(true) && r.From.IsValid() {
+			defaults++
+		}
+	}
+	if len(routes) > maxSourced+100 || defaults != 16 {
+		t.Errorf("%d routes, %d of them for 16 sources' way out", len(routes), defaults)
 	}
 }
