@@ -68,9 +68,9 @@ func (r *Route) request(kind, flags int) *nl.NetlinkRequest {
 	return req
 }
 
-// attribute is m as the kernel wants to be told of it, nil if it says nothing.
-func (m *PathMetrics) attribute() *nl.RtAttr {
-	if *m == (PathMetrics{}) {
+// attribute is p as the kernel wants to be told of it, nil if it says nothing.
+func (p *PathMetrics) attribute() *nl.RtAttr {
+	if *p == (PathMetrics{}) {
 		return nil
 	}
 	out := nl.NewRtAttr(unix.RTA_METRICS, nil)
@@ -79,13 +79,13 @@ func (m *PathMetrics) attribute() *nl.RtAttr {
 		kind, value int
 		locked      bool
 	}{
-		{unix.RTAX_MTU, m.MTU, m.MTULock},
-		{unix.RTAX_ADVMSS, m.AdvMSS, false},
-		{unix.RTAX_HOPLIMIT, m.HopLimit, false},
-		{unix.RTAX_INITCWND, m.InitCwnd, false},
-		{unix.RTAX_INITRWND, m.InitRwnd, false},
-		{unix.RTAX_RTO_MIN, m.RTOMin, m.RTOMinLock},
-		{unix.RTAX_QUICKACK, m.QuickACK, false},
+		{unix.RTAX_MTU, p.MTU, p.MTULock},
+		{unix.RTAX_ADVMSS, p.AdvMSS, false},
+		{unix.RTAX_HOPLIMIT, p.HopLimit, false},
+		{unix.RTAX_INITCWND, p.InitCwnd, false},
+		{unix.RTAX_INITRWND, p.InitRwnd, false},
+		{unix.RTAX_RTO_MIN, p.RTOMin, p.RTOMinLock},
+		{unix.RTAX_QUICKACK, p.QuickACK, false},
 	} {
 		if one.value > 0 {
 			out.AddRtAttr(one.kind, nl.Uint32Attr(uint32(one.value)))
@@ -97,8 +97,8 @@ func (m *PathMetrics) attribute() *nl.RtAttr {
 	if locks != 0 {
 		out.AddRtAttr(unix.RTAX_LOCK, nl.Uint32Attr(uint32(locks)))
 	}
-	if m.Congestion != "" {
-		out.AddRtAttr(unix.RTAX_CC_ALGO, nl.ZeroTerminated(m.Congestion))
+	if p.Congestion != "" {
+		out.AddRtAttr(unix.RTAX_CC_ALGO, nl.ZeroTerminated(p.Congestion))
 	}
 	return out
 }

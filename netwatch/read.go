@@ -120,25 +120,25 @@ func rule(r netlink.Rule, is6 bool) Rule {
 	if r.Mask != nil {
 		out.Mask = *r.Mask
 	}
-	out.Src, _ = prefix(r.Src)
-	out.Dst, _ = prefix(r.Dst)
+	out.Src = prefix(r.Src)
+	out.Dst = prefix(r.Dst)
 	return out
 }
 
-// prefix restates a net.IPNet; host bits are kept.
-func prefix(n *net.IPNet) (netip.Prefix, bool) {
+// prefix restates a net.IPNet, nil as the zero Prefix; host bits are kept.
+func prefix(n *net.IPNet) netip.Prefix {
 	if n == nil {
-		return netip.Prefix{}, false
+		return netip.Prefix{}
 	}
 	a, ok := netip.AddrFromSlice(n.IP)
 	if !ok {
-		return netip.Prefix{}, false
+		return netip.Prefix{}
 	}
 	ones, bits := n.Mask.Size()
 	if bits == 32 {
 		a = a.Unmap()
 	}
-	return netip.PrefixFrom(a, ones), true
+	return netip.PrefixFrom(a, ones)
 }
 
 func comparePrefix(a, b netip.Prefix) int {
