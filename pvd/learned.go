@@ -113,16 +113,19 @@ func (p *part) inner() bool {
 }
 
 // hopsOf adds the next hops that a DHCP server named where the kernel has none of
-// their family: its client may have been told to set no default route.
+// their family: its client may have been told to set no default route. Those outside
+// of d's prefixes are on the link without any address saying so (providers lease
+// single addresses), unless others are inside.
 func (d *Domain) hopsOf(said []NextHop) {
-	had := [2]bool{d.hasHop(false), d.hasHop(true)}
-	for _, h := range said {
-		family := 0
-		if h.Is6 {
-			family = 1
+	for _, is6 := range []bool{false, true} {
+		if d.hasHop(is6) || !d.hasAddress(is6) {
+			continue
 		}
-		if _, near := d.onLink(h.Addr); !had[family] && near {
-			d.addHop(h)
+		inside := slices.ContainsFunc(said, func(h NextHop) bool { return h.Is6 == is6 && d.OnLink(h.Addr) })
+		for _, h := range said {
+			if h.Is6 == is6 && (!inside || d.OnLink(h.Addr)) && !d.Owns(h.Addr) {
+				d.addHop(h)
+			}
 		}
 	}
 }

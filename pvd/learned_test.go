@@ -63,6 +63,15 @@ func dhcp(from Origin, server, dns string) Report {
 	}
 }
 
+// routed is an answer of a DHCPv4 server of link 2 with default routers.
+func routed(hops ...string) Report {
+	r := Report{Origin: FromDHCPv4, Ifindex: 2, Sender: netip.MustParseAddr("192.0.2.1"), Received: time.Now()}
+	for _, h := range hops {
+		r.NextHops = append(r.NextHops, NextHop{Addr: netip.MustParseAddr(h), Origin: FromDHCPv4})
+	}
+	return r
+}
+
 // twoRouters is a link with a prefix of each of two routers, as the kernel sees it.
 func twoRouters() *kernel {
 	return new(kernel).link(2, "eth0").addr(2, "fe80::10/64", "host").
@@ -103,6 +112,21 @@ func TestWhatNetworksSayMakesDomains(t *testing.T) {
 				"a.example online internet 2001:db8:a::10/64 via fe80::a ra", "b.example online internet 2001:db8:b::10/64 via fe80::b ra",
 				"eth0 online internet 192.0.2.10/24 via 192.0.2.1",
 			},
+		},
+		{
+			"a single leased address whose router is on the link without saying so", new(kernel).link(2, "eth0").addr(2, "198.51.100.7/32"),
+			[]Report{routed("10.128.0.1")},
+			[]string{"eth0 online internet 198.51.100.7/32 via 10.128.0.1 dhcp4"},
+		},
+		{
+			"a router outside the prefix beside one inside", new(kernel).link(2, "eth0").addr(2, "192.0.2.10/24"),
+			[]Report{routed("10.128.0.1", "192.0.2.1")},
+			[]string{"eth0 online internet 192.0.2.10/24 via 192.0.2.1 dhcp4"},
+		},
+		{
+			"a router that the host itself is, and one where there is no address", new(kernel).link(2, "eth0").addr(2, "2001:db8:1::10/64").route(2, "default6", "fe80::1"),
+			[]Report{routed("192.0.2.1")},
+			[]string{"eth0 online internet 2001:db8:1::10/64 via fe80::1"},
 		},
 		{
 			"two implicit routers with a prefix each are two domains", twoRouters(),

@@ -102,3 +102,27 @@ func TestTheNextHopFollowsTheSourceInsideOneDomain(t *testing.T) {
 		t.Error("applying the same again has changed something")
 	}
 }
+
+// TestARouterOutsideThePrefixIsReached has a DHCP server lease a single address
+// and name a router that no prefix of the host's holds.
+func TestARouterOutsideThePrefixIsReached(t *testing.T) {
+	b := newBench(t, lab.TwoNetworks())
+	index, err := b.Host.LinkIndex("e1")
+	must(t, err)
+	n := b.Network("n1")
+	far := addr("203.0.113.1")
+	must(t, b.Node("n1").AddAddress("lan", netip.PrefixFrom(far, 32)))
+	must(t, b.Host.DeleteAddress("e1", netip.PrefixFrom(n.Host4(), 24)))
+	must(t, b.Host.AddAddress("e1", netip.PrefixFrom(n.Host4(), 32)))
+	b.builder.Learn(pvd.Report{
+		Origin: pvd.FromDHCPv4, Ifindex: index, Sender: n.Gateway4(), Received: time.Now(),
+		NextHops: []pvd.NextHop{{Addr: far, Origin: pvd.FromDHCPv4}},
+	})
+	b.apply()
+	conn, err := b.dial(b.domain("e1"), netip.AddrPortFrom(lab.Public4(), lab.PortEcho), 0)
+	must(t, err)
+	defer conn.Close()
+	if src, network := seen(t, conn); src != n.Host4() || network != "n1" {
+		t.Errorf("the server saw %v of %s", src, network)
+	}
+}

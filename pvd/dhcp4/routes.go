@@ -70,7 +70,9 @@ func router(b []byte) netip.Addr {
 // routes adds next hops and routes to a report about an interface with address
 // on. Option 121 says all, a default route or none of it included, and options 3
 // and 33 nothing where it is there (RFC 3442). refused counts what could not be:
-// a router that is not on the link, is this host or no host at all.
+// a router that is not on the link, is this host or no host at all. A default router
+// outside the address's prefix is on the link all the same where there is no other:
+// providers lease single addresses.
 func (a *Answer) routes(r *pvd.Report, on netip.Prefix) (refused int) {
 	value, said := a.options[optRoutes]
 	hops, ok := classless(value)
@@ -93,9 +95,11 @@ func (a *Answer) routes(r *pvd.Report, on netip.Prefix) (refused int) {
 			link = append(link, h.dst)
 		}
 	}
+	lone := !slices.ContainsFunc(hops, func(h hop) bool { return h.dst.Bits() == 0 && reachable(h.router, on, link) })
 	for _, h := range hops {
+		far := h.router.IsValid() && !reachable(h.router, on, link)
 		switch {
-		case !h.dst.IsValid(), !possible(h.dst), h.router.IsValid() && !reachable(h.router, on, link),
+		case !h.dst.IsValid(), !possible(h.dst), far && (h.dst.Bits() > 0 || !lone || !neighbour(h.router, on)),
 			len(r.Routes)+len(r.NextHops) >= maxRoutes, !said && !h.router.IsValid():
 			refused++
 		case h.dst.Bits() == 0:
@@ -113,10 +117,12 @@ func possible(dst netip.Prefix) bool {
 	return dst.Bits() == 0 || dst.Bits() == 1 || wire.Server(dst.Addr()) && !dst.Addr().IsMulticast()
 }
 
-// reachable reports whether a router is a neighbour.
+// reachable reports whether a router is a neighbour by its address.
 func reachable(router netip.Addr, on netip.Prefix, link []netip.Prefix) bool {
-	if !wire.Server(router) || router == on.Addr() {
-		return false
-	}
-	return slices.ContainsFunc(link, func(p netip.Prefix) bool { return p.Contains(router) })
+	return neighbour(router, on) && slices.ContainsFunc(link, func(p netip.Prefix) bool { return p.Contains(router) })
+}
+
+// neighbour reports whether a router can be another host of the link.
+func neighbour(router netip.Addr, on netip.Prefix) bool {
+	return wire.Server(router) && router != on.Addr()
 }
