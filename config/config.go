@@ -69,7 +69,7 @@ func Default() *Config {
 			ManageHost: "auto",
 		},
 		Ignore: []string{"docker*", "veth*", "br-*", "virbr*"},
-		Policy: scheduler.Policy{Algorithm: scheduler.Weighted, Affinity: scheduler.AffinitySite, OnFailure: scheduler.FailAuto},
+		Policy: scheduler.Policy{Algorithm: scheduler.Weighted, Affinity: scheduler.AffinitySite, OnFailure: scheduler.FailAuto, OnRecovery: scheduler.RecoverStay, RecoveryDeadline: recoveryDeadline},
 		Control: Control{
 			Socket: DefaultSocket,
 		},

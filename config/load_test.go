@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -40,6 +41,8 @@ rules:
     algorithm: priority
     affinity: none
     on_failure: reset
+    on_recovery: move-idle
+    recovery_deadline: 90s
   - name: office
     match: {name: ["*.corp.example"], ingress: lan0, when: ["mon-fri 08:00-18:00", sat, "22:00-06:00"]}
     prefer: [fiber]
@@ -60,7 +63,8 @@ rules:
 		t.Error(diff)
 	}
 	if len(r.Match.Dst) != 2 || r.Match.Dst[1].Bits() != 32 || r.Algorithm != scheduler.Priority ||
-		r.Affinity != scheduler.AffinityNone || r.OnFailure != scheduler.FailReset || r.Actor != scheduler.Admin {
+		r.Affinity != scheduler.AffinityNone || r.OnFailure != scheduler.FailReset ||
+		r.OnRecovery != scheduler.RecoverMoveIdle || r.RecoveryDeadline != 90*time.Second || r.Actor != scheduler.Admin {
 		t.Errorf("rule is %+v", r)
 	}
 	weekdays, sat, always := [7]bool{false, true, true, true, true, true}, [7]bool{6: true}, [7]bool{true, true, true, true, true, true, true}
@@ -120,6 +124,8 @@ func TestEveryMistakeHasItsPlace(t *testing.T) {
 		"families":              {"rules:\n  - {name: a, match: {dst: [192.0.2.0/24], src: [\"2001:db8::/32\"]}, require: [x]}\n", []string{"f.yaml:2:22: the rule can never match: dst is IPv4 and src is IPv6"}},
 		"nothing left":          {"rules:\n  - {name: a, require: [x], forbid: [x]}\n", []string{`f.yaml:2:5: rule "a" forbids every domain that it requires`}},
 		"no effect":             {"rules:\n  - {name: a, match: {port: 7}}\n", []string{`f.yaml:2:5: rule "a" has no effect`}},
+		"recovery deadline":     {"rules:\n  - {name: a, on_recovery: move-idle, recovery_deadline: soon}\n", []string{`f.yaml:2:58: recovery_deadline: "soon" is no time`}},
+		"idle deadline":         {"rules:\n  - {name: a, on_recovery: reset, recovery_deadline: 10m}\n", []string{"f.yaml:2:54: recovery_deadline has no effect here"}},
 		"shadowed":              {"rules:\n  - {name: a, prefer: [x]}\n  - {name: b, prefer: [y]}\n", []string{`f.yaml:3:5: rule "b" can never match: rule "a" before it matches everything`}},
 		"two names":             {"rules:\n  - {name: a, match: {port: 1}, prefer: [x]}\n  - {name: a, prefer: [y]}\n", []string{`f.yaml:3:12: there are two rules named "a"`}},
 		"algorithm":             {"defaults: {algorithm: weigthed}\n", []string{`f.yaml:1:23: unknown algorithm "weigthed", did you mean "weighted"? (weighted, priority, overflow`}},

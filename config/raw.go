@@ -86,7 +86,7 @@ type rawRule struct {
 	Affinity         string   `yaml:"affinity"`
 	OnFailure        string   `yaml:"on_failure"`
 	OnRecovery       string   `yaml:"on_recovery"`
-	RecoveryDeadline any      `yaml:"recovery_deadline"`
+	RecoveryDeadline string   `yaml:"recovery_deadline"`
 	MPTCP            string   `yaml:"mptcp"`
 	Path             string   `yaml:"path"`
 	Race             bool     `yaml:"race"`

@@ -44,10 +44,10 @@ func (r *reader) rule(at string, in rawRule) scheduler.Rule {
 	if in.Locked {
 		out.Actor = scheduler.Locked
 	}
-	pickWord(r, at+".on_recovery", "on_recovery", in.OnRecovery, recoveries(), false)
+	out.OnRecovery = pickWord(r, at+".on_recovery", "on_recovery", in.OnRecovery, recoveries(), scheduler.RecoverInherit)
+	out.RecoveryDeadline = r.recoveryDeadline(at+".recovery_deadline", in.RecoveryDeadline, out.OnRecovery)
 	pickWord(r, at+".mptcp", "mptcp", in.MPTCP, mptcps(), false)
 	pickWord(r, at+".path", "path", in.Path, paths(), false)
-	r.missing(at+".recovery_deadline", "recovery_deadline", in.RecoveryDeadline != nil)
 	if in.Race && len(in.Require) > 0 {
 		r.at(at+".race", "race: what is required does not race (prefer, or leave race out)")
 	}
@@ -79,8 +79,8 @@ func (r *reader) effects(at string, in rawRule) {
 	if len(in.Require) > 0 && left == 0 {
 		r.at(at, "rule %q forbids every domain that it requires, so it refuses everything (take them out of one list)", in.Name)
 	}
-	if len(in.Require)+len(in.Prefer)+len(in.Forbid) == 0 && in.Algorithm+in.Affinity+in.OnFailure == "" && !in.Race {
-		r.at(at, "rule %q has no effect (require, prefer, forbid, algorithm, affinity, on_failure or race)", in.Name)
+	if len(in.Require)+len(in.Prefer)+len(in.Forbid) == 0 && in.Algorithm+in.Affinity+in.OnFailure+in.OnRecovery == "" && !in.Race {
+		r.at(at, "rule %q has no effect (require, prefer, forbid, algorithm, affinity, on_failure, on_recovery or race)", in.Name)
 	}
 }
 
@@ -111,7 +111,7 @@ func (r *reader) defaults(cfg *Config, in *rawDefaults) {
 	p.Algorithm = pickWord(r, "$.defaults.algorithm", "algorithm", in.Algorithm, algorithms(), p.Algorithm)
 	p.Affinity = pickWord(r, "$.defaults.affinity", "affinity", in.Affinity, affinities(), p.Affinity)
 	p.OnFailure = pickWord(r, "$.defaults.on_failure", "on_failure", in.OnFailure, failures(), p.OnFailure)
-	pickWord(r, "$.defaults.on_recovery", "on_recovery", in.OnRecovery, recoveries(), false)
+	p.OnRecovery = pickWord(r, "$.defaults.on_recovery", "on_recovery", in.OnRecovery, recoveries(), p.OnRecovery)
 	pickWord(r, "$.defaults.path", "path", in.Path, paths(), false)
 }
 

@@ -46,8 +46,12 @@ func failures() []word[scheduler.OnFailure] {
 	}
 }
 
-func recoveries() []word[bool] {
-	return []word[bool]{{name: "stay"}, {name: "move-idle", missing: true}, {name: "reset", missing: true}}
+func recoveries() []word[scheduler.OnRecovery] {
+	return []word[scheduler.OnRecovery]{
+		{name: "stay", value: scheduler.RecoverStay},
+		{name: "move-idle", value: scheduler.RecoverMoveIdle},
+		{name: "reset", value: scheduler.RecoverReset},
+	}
 }
 
 func paths() []word[bool] {

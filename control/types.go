@@ -13,6 +13,8 @@ type Status struct {
 	Warnings  []string  `json:"warnings"`
 	// Drops counts what was not carried, by reason.
 	Drops map[string]uint64 `json:"drops"`
+	// Moves counts flows that had to leave their domain, by reason.
+	Moves map[string]uint64 `json:"moves"`
 	// Process says what the daemon itself uses.
 	Process Process `json:"process"`
 }

@@ -23,6 +23,7 @@ type binding struct {
 	id     uint64
 	app    appKey
 	choice Choice
+	dscp   uint8 // of the packet that it was made for
 	sock   *socket
 	hub    *hub      // ICMP: shared by the sessions of a domain
 	ident  uint16    // ICMP: the identifier on the uplink
@@ -45,7 +46,7 @@ type binding struct {
 
 // newBinding opens what the binding sends by. It is not in the table yet.
 func (t *Table) newBinding(app appKey, f flow.Flow, c Choice) (*binding, error) {
-	b := &binding{table: t, id: t.nextID.Add(1), app: app, choice: c, began: t.now(), firstDst: f.Dst}
+	b := &binding{table: t, id: t.nextID.Add(1), app: app, choice: c, dscp: f.DSCP, began: t.now(), firstDst: f.Dst}
 	dst := f.Dst
 	b.lastDst.Store(&dst)
 	b.used.Store(t.now().UnixNano())

@@ -66,8 +66,12 @@ func (t *Table) Retire(alive func(domain pvd.Key, source netip.Addr) bool) {
 		if b.choice.Hold || alive(b.choice.Domain.Key(), b.choice.Source) {
 			continue
 		}
+		if !b.choice.Tell {
+			t.depart(b, MovedFailure)
+			continue
+		}
 		t.end(b)
-		if b.choice.Tell && b.app.proto == flow.UDP {
+		if b.app.proto == flow.UDP {
 			told = append(told, b)
 		}
 	}
@@ -105,7 +109,7 @@ func (t *Table) Flows() []Record {
 			source = netip.AddrPortFrom(source.Addr(), b.ident)
 		}
 		records = append(records, Record{
-			ID: b.id, Flow: flow.Flow{Proto: b.app.proto, Src: b.app.app, Dst: b.called()},
+			ID: b.id, Flow: flow.Flow{Proto: b.app.proto, Src: b.app.app, Dst: b.called(), DSCP: b.dscp},
 			Domain: b.choice.Domain, Source: source,
 			Rule: b.choice.Rule, Actor: b.choice.Actor, Reason: b.choice.Reason,
 			Started: b.began, TxBytes: b.txBytes.Load(), RxBytes: b.rxBytes.Load(),

@@ -34,6 +34,9 @@ type Opener interface {
 type Config struct {
 	Max       int     // bindings (limits.udp_flows)
 	PerSource float64 // share of Max that one source address may hold, 0 < x <= 1
+	// Moved is told of an app socket whose binding was ended when it gets the next
+	// one on another domain. It must not block or call the Table; nil: nobody is.
+	Moved func(f flow.Flow, from, to *pvd.Domain, why string)
 }
 
 // Choice is a decision as far as a binding needs to know it.
@@ -73,6 +76,7 @@ type Table struct {
 	byPeer    map[peerKey]*binding
 	perSource map[netip.Addr]int
 	hubs      map[hubKey]*hub
+	departed  map[appKey]departure
 	closed    bool
 
 	sender  sender
@@ -110,7 +114,7 @@ func New(cfg Config, out Writer, open Opener, log *slog.Logger) (*Table, error) 
 		cfg: cfg, share: max(int(float64(cfg.Max)*cfg.PerSource), 1), out: out, open: open, log: log, now: time.Now,
 		bindings: make(map[*binding]struct{}), mapped: make(map[mapKey]*binding),
 		byApp: make(map[appKey]*binding), byPeer: make(map[peerKey]*binding),
-		perSource: make(map[netip.Addr]int), hubs: make(map[hubKey]*hub), inbox: newInbox(),
+		perSource: make(map[netip.Addr]int), hubs: make(map[hubKey]*hub), departed: make(map[appKey]departure), inbox: newInbox(),
 	}
 	var err error
 	if t.poller, err = poll.New(); err != nil {
@@ -223,6 +227,7 @@ func (t *Table) mapping(app appKey, f flow.Flow, c Choice) (*binding, error) {
 		t.end(b)
 		return nil, fmt.Errorf("bind %s: %w", f, err)
 	}
+	t.arrive(b, f)
 	return b, nil
 }
 

@@ -315,6 +315,85 @@ func TestRetireEndsOnlyDeadDomains(t *testing.T) {
 	}
 }
 
+// TestFatesWhenADomainDies (contract: on_failure): a binding ends, ends and its app
+// is told, or is held and goes on.
+func TestFatesWhenADomainDies(t *testing.T) {
+	for name, c := range map[string]struct {
+		choice Choice
+		left   int
+		told   bool
+	}{
+		"auto, migrate": {Choice{}, 0, false},
+		"reset":         {Choice{Tell: true}, 0, true},
+		"hold":          {Choice{Hold: true}, 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			table, out, _ := newTable(t, Config{Max: 10, PerSource: 1})
+			server := netip.MustParseAddrPort("203.0.113.80:53") // of which nothing is asked
+			c.choice.Domain, c.choice.Source = domain(0), netip.MustParseAddr("127.0.0.1")
+			if err := table.Bind(flow.Flow{Proto: flow.UDP, Src: app, Dst: server}, c.choice); err != nil {
+				t.Fatal(err)
+			}
+			table.Retire(func(pvd.Key, netip.Addr) bool { return false })
+			if n := len(table.Flows()); n != c.left {
+				t.Errorf("%d bindings are left, want %d", n, c.left)
+			}
+			if n := len(out.packets); (n == 1) != c.told {
+				t.Fatalf("the app was told %d things", n)
+			}
+			if c.told {
+				i, b := out.next(t)
+				quoted, err := packet.Parse(b[i.L4+packet.ICMPHeaderLen : i.End])
+				if b[i.L4] != 3 || b[i.L4+1] != 1 || err != nil || quoted.SrcPort != app.Port() || quoted.Dst != server.Addr() {
+					t.Errorf("told %+v about %+v, want that the host of its own datagram is unreachable", i, quoted)
+				}
+			}
+			if c.left == 1 {
+				send(t, table, domain(1), app, echo(t, "127.0.0.1"), "again")
+				out.next(t)
+				if on := table.Flows()[0].Domain.Name; on != "d0" {
+					t.Errorf("what is held went to %s", on)
+				}
+			}
+		})
+	}
+}
+
+// TestMovesAreTold: of a binding that was ended, when its app socket is put on
+// another domain, and not when it comes back to the same.
+func TestMovesAreTold(t *testing.T) {
+	var told []string
+	table, out, _ := newTable(t, Config{Max: 10, PerSource: 1, Moved: func(f flow.Flow, from, to *pvd.Domain, why string) {
+		told = append(told, fmt.Sprint(f.Src.Port(), " ", from.Name, " -> ", to.Name, " ", why))
+	}})
+	server := echo(t, "127.0.0.1")
+	one, two := app, netip.MustParseAddrPort("198.18.0.1:4001")
+	use := func(from netip.AddrPort, slot uint16) {
+		t.Helper()
+		send(t, table, domain(slot), from, server, "x")
+		out.next(t)
+	}
+	use(one, 0)
+	use(two, 0)
+	table.Retire(func(pvd.Key, netip.Addr) bool { return false })
+	use(one, 1)
+	use(two, 0)
+	ids := make(map[uint64]bool)
+	for _, f := range table.Flows() {
+		if f.Flow.Src == one {
+			ids[f.ID] = true
+		}
+	}
+	if n := table.Move(ids, MovedRecovery); n != 1 || len(table.Flows()) != 1 {
+		t.Errorf("%d bindings moved and %d left, want 1 and 1", n, len(table.Flows()))
+	}
+	use(one, 0)
+	want := []string{"4000 d0 -> d1 failure", "4000 d1 -> d0 recovery"}
+	if fmt.Sprint(told) != fmt.Sprint(want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
+}
+
 func TestTableIsBoundedAndEvictsTheIdle(t *testing.T) {
 	table, _, _ := newTable(t, Config{Max: 8, PerSource: 1})
 	server := echo(t, "127.0.0.1")

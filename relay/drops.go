@@ -1,6 +1,11 @@
 package relay
 
-import "sync/atomic"
+import (
+	"net/netip"
+	"sync/atomic"
+
+	"mifvif/flow"
+)
 
 // drops counts what was not carried, by reason.
 type drops struct {
@@ -19,5 +24,13 @@ func (r *Relay) Drops() map[string]uint64 {
 		"unwritten":      r.drops.unwritten.Load(),
 		"unbound":        r.drops.unbound.Load(),
 		"too_many_flows": r.drops.tooManyFlows.Load(),
+	}
+}
+
+// refused tells of a flow that is not carried.
+func (r *Relay) refused(f flow.Flow, asked netip.AddrPort, reason string) {
+	if r.cfg.News != nil {
+		f.Dst = asked
+		r.cfg.News.Refused(f, reason)
 	}
 }

@@ -75,15 +75,16 @@ func (t *flows) release(e *entry) {
 	}
 }
 
-// start fills the place with a flow that is connected on both sides.
-func (t *flows) start(e *entry, f flow.Flow, to netip.Addr, c scheduler.Candidate, d *scheduler.Decision, up stack.Uplink, conn *stack.Conn) {
+// start fills the place with a flow that is connected on both sides, and was
+// decided when it began.
+func (t *flows) start(e *entry, f flow.Flow, to netip.Addr, began time.Time, c scheduler.Candidate, d *scheduler.Decision, up stack.Uplink, conn *stack.Conn) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.conn, e.up, e.to = conn, up, to
 	t.on[c.Domain.Slot].Add(1)
 	e.rec = Record{
 		ID: e.id, Flow: f, Domain: c.Domain, Rule: d.Rule, Actor: d.Actor, Reason: d.Reason,
-		Started: time.Now(), State: "established",
+		Started: began, State: "established",
 	}
 }
 

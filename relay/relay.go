@@ -38,12 +38,22 @@ type Owners interface {
 	Owner(f flow.Flow) flow.Owner
 }
 
+// News is told what happens to flows besides their being carried: that one goes on
+// in another domain, why is one of nat's words, or that one is refused, which is
+// said again for each of its packets. It must not block and be safe for concurrent
+// use.
+type News interface {
+	Moved(f flow.Flow, from, to *pvd.Domain, why string)
+	Refused(f flow.Flow, reason string)
+}
+
 // Config holds the stations a Relay conducts and its limits.
 type Config struct {
 	Device    Device
 	Scheduler *scheduler.Scheduler
 	Dialer    Dialer
 	Owners    Owners // nil: nobody's flows are told apart
+	News      News   // nil: nobody is told
 	NAT       *nat.Table
 	Resolver  *dns.Server
 	Names     *dns.Names
@@ -100,5 +110,6 @@ func (r *Relay) Run(ctx context.Context) error {
 	g.Go(func() error { return r.cfg.Resolver.Run(ctx) })
 	g.Go(func() error { return r.ingress(ctx) })
 	g.Go(func() error { return r.sample(ctx) })
+	g.Go(func() error { return r.recover(ctx) })
 	return g.Wait()
 }

@@ -29,18 +29,20 @@ func (r *Relay) request(req *stack.Request) {
 		r.serveTCP(req)
 		return
 	}
-	asked := f.Dst
+	asked, began := f.Dst, time.Now()
 	r.cfg.Names.Recall(&f)
 	r.identify(&f, asked)
 	decision := r.cfg.Scheduler.Pick(f)
 	if decision.Refusal != scheduler.NotRefused {
 		r.drops.refused.Add(1)
+		r.refused(f, asked, decision.Reason)
 		req.Refuse(refusal(decision.Refusal))
 		return
 	}
 	place, ok := r.flows.reserve()
 	if !ok {
 		r.drops.tooManyFlows.Add(1)
+		r.refused(f, asked, "the table of flows is full")
 		req.Refuse(stack.Silent)
 		return
 	}
@@ -58,7 +60,7 @@ func (r *Relay) request(req *stack.Request) {
 	}
 	real := f.Dst.Addr()
 	f.Dst = asked // as the app and people call it
-	r.flows.start(place, f, real, on.Candidate, &decision, up, conn)
+	r.flows.start(place, f, real, began, on.Candidate, &decision, up, conn)
 	conn.Join(on.ctx, up, func(err error) {
 		r.flows.release(place)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mifvif/pvd"
+	"mifvif/scheduler"
 )
 
 // TestAppsHearHowTheDialsEnded lets each domain answer a SYN in its own way: the
@@ -142,6 +143,22 @@ func testRetire(t *testing.T, alive func(pvd.Key, netip.Addr) bool) {
 		t.Errorf("the server reads %v, want a reset", err)
 	}
 	eventually(t, "the place is given back", func() bool { return len(w.relay.Flows()) == 0 })
+}
+
+// TestWhatIsHeldOutlivesItsGround (contract: on_failure: hold): the flow waits for
+// its network's return.
+func TestWhatIsHeldOutlivesItsGround(t *testing.T) {
+	w := newWorld(t, 8, "a")
+	dial, far := listen(t)
+	w.uplinks.dial = dial
+	w.relay.cfg.Scheduler.Publish(w.set, &scheduler.Policy{OnFailure: scheduler.FailHold})
+	w.open(1000)
+	defer func() { (<-far).Close() }()
+	eventually(t, "the flow is listed", func() bool { return len(w.relay.Flows()) == 1 })
+	w.relay.Retire(func(pvd.Key, netip.Addr) bool { return false })
+	if !w.silence() || len(w.relay.Flows()) != 1 {
+		t.Error("a flow that is held was told that its domain is gone")
+	}
 }
 
 func TestTableOfFlowsIsBounded(t *testing.T) {

@@ -35,6 +35,7 @@ func (r *Relay) carry(h tun.Header, f flow.Flow, info *packet.Info, data []byte)
 	d := r.cfg.Scheduler.Pick(f)
 	if d.Refusal != scheduler.NotRefused {
 		r.drops.refused.Add(1)
+		r.refused(f, asked, d.Reason)
 		r.cfg.NAT.Refuse(data, unreachable(d.Refusal))
 		return
 	}
@@ -46,12 +47,13 @@ func (r *Relay) carry(h tun.Header, f flow.Flow, info *packet.Info, data []byte)
 		case f.Dst != asked:
 			to.Real = f.Dst.Addr()
 		}
-		if r.cfg.NAT.Bind(flow.Flow{Proto: f.Proto, Src: f.Src, Dst: asked}, to) == nil {
+		if r.cfg.NAT.Bind(flow.Flow{Proto: f.Proto, Src: f.Src, Dst: asked, DSCP: f.DSCP}, to) == nil {
 			r.cfg.NAT.Forward(h, info, data, d.PerDestination)
 			return
 		}
 	}
 	r.drops.unbound.Add(1)
+	r.refused(f, asked, "no candidate has a socket for it, or the table of bindings is full")
 	r.cfg.NAT.Refuse(data, packet.HostUnreachable)
 }
 

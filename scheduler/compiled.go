@@ -14,6 +14,7 @@ type Needs struct {
 	Ingress bool // Flow.Ingress, for Named
 	// Of Flow.Owner: anything at all, the group, the process.
 	Owner, Cgroup, Process bool
+	Recovery               bool // Recover may want something of a flow
 	time                   bool
 }
 
@@ -29,6 +30,7 @@ func (n *Needs) add(m *Match) {
 // compile makes the indexes over the rules of a policy.
 func compile(policy *Policy) *compiled {
 	c := new(compiled)
+	c.needs.Recovery = policy.OnRecovery > RecoverStay
 	var by [actors][]*Match
 	var naming []*Match
 	for i := range policy.Rules {
@@ -39,6 +41,7 @@ func compile(policy *Policy) *compiled {
 			naming = append(naming, &m)
 		}
 		c.needs.add(&m)
+		c.needs.Recovery = c.needs.Recovery || r.OnRecovery > RecoverStay
 	}
 	for actor := range by {
 		c.actors[actor] = newIndex(by[actor], false)

@@ -36,7 +36,7 @@ func (p *pick) hesitate(at *[MaxCandidates]standing, stuck *pvd.Domain) {
 		p.released = best.rank == mine.rank
 		return
 	case best.latency+best.latency/betterBy <= mine.latency:
-		if p.released = p.sticky.rival(p.key, p.dec.candidates[0].Domain.Key(), p.trace == nil) >= betterFor; p.released {
+		if p.released = p.sticky.rival(p.key, p.dec.candidates[0].Domain.Key(), p.noted()) >= betterFor; p.released {
 			return
 		}
 	default:
@@ -50,7 +50,7 @@ func (p *pick) hesitate(at *[MaxCandidates]standing, stuck *pvd.Domain) {
 
 // calm notes that no rival is better.
 func (p *pick) calm() {
-	if p.trace == nil {
+	if p.noted() {
 		p.sticky.rival(p.key, pvd.Key{}, true)
 	}
 }

@@ -49,7 +49,13 @@ type pick struct {
 	bound    bool    // left is the domain that the answer came from
 	dec      Decision
 	trace    *trace // nil unless somebody asks for an explanation
+
+	comeback comeback // of a flow that has been decided
 }
+
+// noted reports whether the decision is to be remembered, and is not only asked
+// about.
+func (p *pick) noted() bool { return p.trace == nil && !p.comeback.asked }
 
 // decide goes through the stages of standards D.1: candidates, hard, scope, rank
 // and score.

@@ -99,6 +99,7 @@ func (p *pick) order() {
 	if p.by.byLatency() {
 		p.hesitate(&at, stuck)
 	}
+	p.comeback.look(p, &at)
 	p.race(&at)
 	p.settle(stuck)
 }
@@ -275,6 +276,8 @@ func (p *pick) settle(stuck *pvd.Domain) {
 	p.fates()
 	if p.trace != nil {
 		p.disputed()
+	}
+	if !p.noted() {
 		return
 	}
 	if !p.flow.dst.IsUnspecified() { // else it is a question about a name, no flow

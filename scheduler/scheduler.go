@@ -51,7 +51,7 @@ func New(cfg Config) *Scheduler {
 // Publish replaces domains and policy at once; decisions made before stay as
 // they are. The caller changes neither any more.
 func (s *Scheduler) Publish(set *pvd.Set, policy *Policy) {
-	s.snapshot.Store(newSnapshot(set, policy, s.snapshot.Load()))
+	s.snapshot.Store(newSnapshot(set, policy, s.snapshot.Load(), s.now()))
 }
 
 // about restates f for one snapshot.

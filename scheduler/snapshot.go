@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"slices"
+	"time"
 
 	"github.com/gaissmai/bart"
 
@@ -10,6 +11,7 @@ import (
 
 // snapshot is all that one decision reads, compiled once. It never changes.
 type snapshot struct {
+	version uint64
 	domains []*pvd.Domain
 	hashes  []uint64 // of their names, for the weighted draw
 	shares  []uint64 // what each is worth in it
@@ -28,6 +30,8 @@ type snapshot struct {
 	rules  [actors][]rule
 	*compiled
 	absent []string
+	back   []time.Time           // since when each domain is as good as it is
+	newest time.Time             // of back
 	zones  map[string]*zone      // by name, with the domains they belong to
 	told   map[string][]pvd.Zone // by trusted domain, what it said of zones last
 }
@@ -43,7 +47,7 @@ type rule struct {
 
 // newSnapshot compiles set and policy; both must not change any more. The index
 // over rules is taken from the last snapshot where the policy is still the same.
-func newSnapshot(set *pvd.Set, policy *Policy, last *snapshot) *snapshot {
+func newSnapshot(set *pvd.Set, policy *Policy, last *snapshot, now time.Time) *snapshot {
 	all := set.All()
 	s := &snapshot{
 		domains: all[:min(len(all), pvd.MaxDomains)], policy: policy, claims: new(bart.Table[*owners]),
@@ -61,6 +65,7 @@ func newSnapshot(set *pvd.Set, policy *Policy, last *snapshot) *snapshot {
 		s.claimFor(i, d)
 	}
 	s.shares = sharesOf(s.domains)
+	s.comeBack(last, now)
 	for f := range s.general {
 		reach := s.usable[f].and(&s.general[f])
 		reach = reach.without(&s.inside[f])

@@ -55,6 +55,7 @@ type daemon struct {
 	validator  *probe.Validator
 	additional *additional.Fetcher
 	publisher  *publisher
+	news       *news
 	events     control.Events
 	trouble    atomic.Pointer[string] // what could not be put in force, nil when all could
 	unasked    atomic.Bool            // the host's resolver could not be pointed at ours
@@ -64,6 +65,7 @@ type daemon struct {
 // drawn into it yet.
 func newDaemon(path, state string, cfg *config.Config, log *slog.Logger) (*daemon, error) {
 	d := &daemon{path: path, state: state, log: log, began: time.Now()}
+	d.news = newNews(d.tell)
 	d.config.Store(cfg)
 	d.current.Store(pvd.NewSet(nil))
 	undo, err := uplinks.OpenUndoLog(filepath.Join(state, undoName("sysctl")))
@@ -103,7 +105,7 @@ func newDaemon(path, state string, cfg *config.Config, log *slog.Logger) (*daemo
 // makeStations makes what packets pass through.
 func (d *daemon) makeStations(cfg *config.Config) error {
 	var err error
-	d.nat, err = nat.New(nat.Config{Max: cfg.Limits.UDPFlows, PerSource: share(cfg)}, d.device, d.uplinks, d.log)
+	d.nat, err = nat.New(nat.Config{Max: cfg.Limits.UDPFlows, PerSource: share(cfg), Moved: d.news.Moved}, d.device, d.uplinks, d.log)
 	if err != nil {
 		return err
 	}
@@ -112,7 +114,7 @@ func (d *daemon) makeStations(cfg *config.Config) error {
 		return err
 	}
 	d.relay, err = relay.New(relay.Config{
-		Device: d.device, Scheduler: d.scheduler, Dialer: dialer{d.uplinks}, Owners: d.owners, NAT: d.nat, Resolver: d.resolver, Names: d.names,
+		Device: d.device, Scheduler: d.scheduler, Dialer: dialer{d.uplinks}, Owners: d.owners, News: d.news, NAT: d.nat, Resolver: d.resolver, Names: d.names,
 		ResolverAddrs: cfg.DNS.Listen, House: house(cfg), MaxTCP: cfg.Limits.TCPFlows,
 		Stack: stack.Config{MTU: d.device.MTU(), Pending: cfg.Limits.PendingConnects, PerSource: share(cfg)},
 	}, d.log)

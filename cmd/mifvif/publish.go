@@ -126,7 +126,7 @@ func (p *publisher) run(ctx context.Context, ready func()) error {
 			p.heed(o)
 			p.look() // what was published last is not in the last state perhaps
 			p.publish()
-			p.tell("reload", "", "the configuration is in force")
+			p.d.tell("reload", "", "the configuration is in force")
 			close(o.done)
 		case <-p.deadline.C:
 			p.publish()
@@ -224,14 +224,14 @@ func (p *publisher) publish() {
 	})
 	for _, e := range pvd.Diff(old, set) {
 		p.d.log.Info("domain changed", "type", e.Type, "pvd", e.PvD, "detail", e.Detail)
-		p.tell(e.Type, e.PvD, e.Detail)
+		p.d.tell(e.Type, e.PvD, e.Detail)
 	}
 	p.agenda.done(began, p.builder)
 }
 
 // tell hands an event to those who watch.
-func (p *publisher) tell(kind, domain, detail string) {
-	p.d.events.Publish(control.Event{Time: time.Now(), Type: kind, PvD: domain, Detail: detail})
+func (d *daemon) tell(kind, domain, detail string) {
+	d.events.Publish(control.Event{Time: time.Now(), Type: kind, PvD: domain, Detail: detail})
 }
 
 // draw makes mif0 attract what it should, which is nothing where the configuration
@@ -257,7 +257,7 @@ func (p *publisher) note(err error) {
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
 	if was := p.d.trouble.Swap(&text); was == nil || *was != text {
 		p.d.log.Debug("not every route and rule is in place", "error", err)
-		p.tell("warning", "", "not every route and rule is in place: "+text)
+		p.d.tell("warning", "", "not every route and rule is in place: "+text)
 	}
 }
 

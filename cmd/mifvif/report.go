@@ -30,7 +30,7 @@ func (d *daemon) handlers() control.Handlers {
 func (d *daemon) status() control.Status {
 	cfg := d.config.Load()
 	s := control.Status{
-		Version: version(), State: "running", Since: d.began, Drops: d.drops(),
+		Version: version(), State: "running", Since: d.began, Drops: d.drops(), Moves: d.news.moved(),
 		Interface: control.Interface{
 			Name: d.device.Name(), MTU: d.device.MTU(), DefaultRoute: cfg.Interface.DefaultRoute, Addresses: []string{},
 		},

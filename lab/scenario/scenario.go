@@ -47,6 +47,7 @@ func All() []Scenario {
 		policyRows(),
 		shareChecks(),
 		overflowChecks(),
+		recoveryChecks(),
 		commandChecks(),
 		checks(),
 	} {

@@ -1,0 +1,62 @@
+package nat
+
+import (
+	"mifvif/flow"
+	"mifvif/pvd"
+)
+
+// Why a binding's app socket is put on another domain.
+const (
+	MovedFailure  = "failure"  // its domain or its address there is gone
+	MovedRecovery = "recovery" // a better domain is back
+)
+
+// maxDepartures bounds the app sockets that are waited for; beyond it all are
+// forgotten, which costs nothing but the word about them.
+const maxDepartures = 4096
+
+// departure is where an app socket was until its binding was ended.
+type departure struct {
+	from *pvd.Domain
+	why  string
+}
+
+// depart ends a binding whose next packet gets another decision. t.mu is held.
+func (t *Table) depart(b *binding, why string) {
+	t.end(b)
+	if t.cfg.Moved == nil {
+		return
+	}
+	if len(t.departed) >= maxDepartures {
+		clear(t.departed)
+	}
+	t.departed[b.app] = departure{b.choice.Domain, why}
+}
+
+// arrive tells of an app socket that got a binding on another domain than it had.
+// t.mu is held.
+func (t *Table) arrive(b *binding, f flow.Flow) {
+	if len(t.departed) == 0 {
+		return
+	}
+	d, ok := t.departed[b.app]
+	delete(t.departed, b.app)
+	if ok && d.from.Name != b.choice.Domain.Name {
+		t.cfg.Moved(f, d.from, b.choice.Domain, d.why)
+	}
+}
+
+// Move ends bindings by their IDs, so that the next packets of their app sockets
+// are decided anew, and returns how many there were.
+func (t *Table) Move(ids map[uint64]bool, why string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := 0
+	for b := range t.bindings {
+		if ids[b.id] {
+			t.depart(b, why)
+			n++
+		}
+	}
+	return n
+}
