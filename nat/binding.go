@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mifvif/flow"
+	"mifvif/quota"
 )
 
 // Idle limits (RFC 4787 REQ-5, RFC 5508 REQ-2, standards D.8).
@@ -19,17 +20,19 @@ const (
 
 // binding is one app socket on one domain.
 type binding struct {
-	table  *Table
-	id     uint64
-	app    appKey
-	choice Choice
-	dscp   uint8 // of the packet that it was made for
-	sock   *socket
-	hub    *hub      // ICMP: shared by the sessions of a domain
-	ident  uint16    // ICMP: the identifier on the uplink
-	peers  []peerKey // named destinations; guarded by table.mu
-	listed bool      // guarded by table.mu
-	gone   bool      // guarded by table.mu
+	table   *Table
+	id      uint64
+	app     appKey
+	choice  Choice
+	dscp    uint8 // of the packet that it was made for
+	holder  quota.Holder
+	checked time.Time // that the socket is still its owner's; of Forward
+	sock    *socket
+	hub     *hub      // ICMP: shared by the sessions of a domain
+	ident   uint16    // ICMP: the identifier on the uplink
+	peers   []peerKey // named destinations; guarded by table.mu
+	listed  bool      // guarded by table.mu
+	gone    bool      // guarded by table.mu
 
 	// translation is nil unless some destination is not what the app calls it.
 	translation atomic.Pointer[translation]
@@ -46,7 +49,7 @@ type binding struct {
 
 // newBinding opens what the binding sends by. It is not in the table yet.
 func (t *Table) newBinding(app appKey, f flow.Flow, c Choice) (*binding, error) {
-	b := &binding{table: t, id: t.nextID.Add(1), app: app, choice: c, dscp: f.DSCP, began: t.now(), firstDst: f.Dst}
+	b := &binding{table: t, id: t.nextID.Add(1), app: app, choice: c, dscp: f.DSCP, began: t.now(), checked: t.now(), firstDst: f.Dst}
 	dst := f.Dst
 	b.lastDst.Store(&dst)
 	b.used.Store(t.now().UnixNano())
@@ -102,10 +105,7 @@ func (t *Table) end(b *binding) {
 	for _, k := range b.peers {
 		remove(t.byPeer, k, b)
 	}
-	source := b.app.app.Addr()
-	if t.perSource[source]--; t.perSource[source] <= 0 {
-		delete(t.perSource, source)
-	}
+	t.shares.Give(b.holder)
 }
 
 // closeSocket closes s and forgets who receives from it.

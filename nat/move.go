@@ -1,7 +1,11 @@
 package nat
 
 import (
+	"net/netip"
+	"time"
+
 	"mifvif/flow"
+	"mifvif/packet"
 	"mifvif/pvd"
 )
 
@@ -9,6 +13,7 @@ import (
 const (
 	MovedFailure  = "failure"  // its domain or its address there is gone
 	MovedRecovery = "recovery" // a better domain is back
+	MovedOwner    = "owner"    // its port is another user's or program's now
 )
 
 // maxDepartures bounds the app sockets that are waited for; beyond it all are
@@ -59,4 +64,29 @@ func (t *Table) Move(ids map[uint64]bool, why string) int {
 		}
 	}
 	return n
+}
+
+// recheckEvery is how often it is asked whose a socket in use is. Ports are used
+// again, and who has one now must not go where somebody else was to go.
+const recheckEvery = 5 * time.Second
+
+// handedOver ends a binding whose port has become somebody else's since its
+// decision, and reports whether it did. A socket that is not there any more is
+// nobody else's.
+func (t *Table) handedOver(b *binding, info *packet.Info, now time.Time) bool {
+	b.checked = now
+	is := t.cfg.Owner(flow.Flow{Proto: b.app.proto, Src: b.app.app, Dst: netip.AddrPortFrom(info.Dst, info.DstPort)})
+	if !is.Known || same(b.choice.Owner, is) {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.depart(b, MovedOwner)
+	return true
+}
+
+// same reports whether two owners are one as far as the first one's decision
+// looked at it.
+func same(was, is flow.Owner) bool {
+	return was.UID == is.UID && (was.Process == "" || was.Process == is.Process) && (was.Cgroup == "" || was.Cgroup == is.Cgroup)
 }

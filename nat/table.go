@@ -14,6 +14,7 @@ import (
 	"mifvif/packet"
 	"mifvif/poll"
 	"mifvif/pvd"
+	"mifvif/quota"
 	"mifvif/tun"
 )
 
@@ -33,7 +34,13 @@ type Opener interface {
 // Config bounds a Table.
 type Config struct {
 	Max       int     // bindings (limits.udp_flows)
-	PerSource float64 // share of Max that one source address may hold, 0 < x <= 1
+	PerSource float64 // share of Max that one holder may have, 0 < x <= 1
+	// Holder says whom a flow's binding is for; without ask it may answer with the
+	// zero Holder. nil: each source address is a host.
+	Holder func(f flow.Flow, ask bool) quota.Holder
+	// Owner says whose a flow of this host is, as far as decisions depend on it.
+	// Both may take the time of a few system calls. nil: on nobody.
+	Owner func(f flow.Flow) flow.Owner
 	// Moved is told of an app socket whose binding was ended when it gets the next
 	// one on another domain. It must not block or call the Table; nil: nobody is.
 	Moved func(f flow.Flow, from, to *pvd.Domain, why string)
@@ -53,6 +60,8 @@ type Choice struct {
 	// error then. Otherwise the next packet is decided anew.
 	Hold, Tell          bool
 	Rule, Actor, Reason string
+	// Owner is whose socket the decision was made for, zero if nobody has asked.
+	Owner flow.Owner
 }
 
 // ErrFull says that a table or a source's share of it is used up by bindings in
@@ -62,22 +71,21 @@ var ErrFull = errors.New("no room for another binding")
 // Table holds the bindings. Forward, Bind and Flush belong to the goroutine that
 // reads mif0; every other method is safe for concurrent use.
 type Table struct {
-	cfg   Config
-	share int
-	out   Writer
-	open  Opener
-	log   *slog.Logger
-	now   func() time.Time
+	cfg  Config
+	out  Writer
+	open Opener
+	log  *slog.Logger
+	now  func() time.Time
 
-	mu        sync.Mutex
-	bindings  map[*binding]struct{}
-	mapped    map[mapKey]*binding // one per app socket and domain
-	byApp     map[appKey]*binding // decided for the whole app socket
-	byPeer    map[peerKey]*binding
-	perSource map[netip.Addr]int
-	hubs      map[hubKey]*hub
-	departed  map[appKey]departure
-	closed    bool
+	mu       sync.Mutex
+	bindings map[*binding]struct{}
+	mapped   map[mapKey]*binding // one per app socket and domain
+	byApp    map[appKey]*binding // decided for the whole app socket
+	byPeer   map[peerKey]*binding
+	shares   *quota.Shares
+	hubs     map[hubKey]*hub
+	departed map[appKey]departure
+	closed   bool
 
 	sender  sender
 	poller  *poll.Poller // of all sockets
@@ -111,10 +119,13 @@ func New(cfg Config, out Writer, open Opener, log *slog.Logger) (*Table, error) 
 		return nil, fmt.Errorf("limits: udp_flows %d must be at least 1 and per_source %g in (0, 1]", cfg.Max, cfg.PerSource)
 	}
 	t := &Table{
-		cfg: cfg, share: max(int(float64(cfg.Max)*cfg.PerSource), 1), out: out, open: open, log: log, now: time.Now,
+		cfg: cfg, out: out, open: open, log: log, now: time.Now,
 		bindings: make(map[*binding]struct{}), mapped: make(map[mapKey]*binding),
 		byApp: make(map[appKey]*binding), byPeer: make(map[peerKey]*binding),
-		perSource: make(map[netip.Addr]int), hubs: make(map[hubKey]*hub), departed: make(map[appKey]departure), inbox: newInbox(),
+		shares: quota.New(cfg.Max, cfg.PerSource), hubs: make(map[hubKey]*hub), departed: make(map[appKey]departure), inbox: newInbox(),
+	}
+	if t.cfg.Holder == nil {
+		t.cfg.Holder = func(f flow.Flow, _ bool) quota.Holder { return quota.Host(f.Src.Addr()) }
 	}
 	var err error
 	if t.poller, err = poll.New(); err != nil {
@@ -138,7 +149,11 @@ func (t *Table) Forward(h tun.Header, info *packet.Info, data []byte, named bool
 		t.stats.checksum.Add(1)
 		return true
 	}
-	b.used.Store(t.now().UnixNano())
+	now := t.now()
+	if b.choice.Owner.Known && t.cfg.Owner != nil && now.Sub(b.checked) >= recheckEvery && t.handedOver(b, info, now) {
+		return false
+	}
+	b.used.Store(now.UnixNano())
 	t.sender.queue(b, h, info, data)
 	return true
 }
@@ -201,8 +216,16 @@ func (t *Table) mapping(app appKey, f flow.Flow, c Choice) (*binding, error) {
 	k := mapKey{app, c.Domain.Key()}
 	t.mu.Lock()
 	b := t.mapped[k]
-	full := b == nil && !t.room(f.Src.Addr())
+	ask := b == nil && t.shares.Asks()
 	t.mu.Unlock()
+	var holder quota.Holder
+	full := false
+	if b == nil {
+		holder = t.cfg.Holder(f, ask)
+		t.mu.Lock()
+		full = !t.room(holder)
+		t.mu.Unlock()
+	}
 	switch {
 	case b != nil && len(b.peers) < maxPeers:
 		return b, nil
@@ -221,7 +244,8 @@ func (t *Table) mapping(app appKey, f flow.Flow, c Choice) (*binding, error) {
 		return nil, fmt.Errorf("bind %s: %w", f, os.ErrClosed)
 	}
 	t.bindings[b], t.mapped[k] = struct{}{}, b
-	t.perSource[f.Src.Addr()]++
+	b.holder = holder
+	t.shares.Take(holder)
 	b.listed = true
 	if err := b.start(); err != nil {
 		t.end(b)
@@ -234,14 +258,14 @@ func (t *Table) mapping(app appKey, f flow.Flow, c Choice) (*binding, error) {
 // maxPeers bounds the named destinations of one binding.
 const maxPeers = 4096
 
-// room makes sure that another binding of source fits, by ending the least
+// room makes sure that another binding of a holder fits, by ending the least
 // recently used of a few if need be. t.mu is held.
-func (t *Table) room(source netip.Addr) bool {
-	if len(t.bindings) >= t.cfg.Max {
+func (t *Table) room(h quota.Holder) bool {
+	if t.shares.Full() {
 		return t.evict(func(*binding) bool { return true })
 	}
-	if t.perSource[source] >= t.share {
-		return t.evict(func(b *binding) bool { return b.app.app.Addr() == source })
+	if t.shares.Spent(h) {
+		return t.evict(func(b *binding) bool { return h.Competes(b.holder) })
 	}
 	return !t.closed
 }

@@ -9,6 +9,7 @@ import (
 
 	"mifvif/flow"
 	"mifvif/pvd"
+	"mifvif/quota"
 	"mifvif/scheduler"
 	"mifvif/stack"
 )
@@ -30,9 +31,10 @@ type Record struct {
 
 // flows is the bounded table of live TCP flows.
 type flows struct {
-	max    int
+	holder func(f flow.Flow, ask bool) quota.Holder
 	nextID atomic.Uint64
 	mu     sync.Mutex
+	shares *quota.Shares
 	live   map[uint64]*entry
 	ended  ended
 	on     [pvd.MaxDomains]atomic.Int32 // connected flows by slot
@@ -41,6 +43,7 @@ type flows struct {
 // entry is one place in the table, held from the decision to the end.
 type entry struct {
 	id   uint64
+	held quota.Holder
 	mu   sync.Mutex
 	rec  Record
 	conn *stack.Conn
@@ -48,16 +51,33 @@ type entry struct {
 	to   netip.Addr // where it really goes
 }
 
-func (t *flows) init(limit int) { t.max, t.live = limit, make(map[uint64]*entry) }
+func (t *flows) init(cfg *Config) {
+	t.live, t.shares = make(map[uint64]*entry), quota.New(cfg.MaxTCP, cfg.Stack.PerSource)
+	if t.holder = cfg.Stack.Holder; t.holder == nil {
+		t.holder = func(f flow.Flow, _ bool) quota.Holder { return quota.Host(f.Src.Addr()) }
+	}
+}
 
-// reserve takes a place in the table, or reports that it is full.
-func (t *flows) reserve() (*entry, bool) {
+// reserve takes a place in the table for a flow as its app knows it, or reports
+// that it, or the holder's share of it, is used up.
+func (t *flows) reserve(f flow.Flow) (*entry, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.live) >= t.max {
+	if t.shares.Full() {
 		return nil, false
 	}
 	e := &entry{id: t.nextID.Add(1)}
+	if ask := t.shares.Asks(); ask {
+		t.mu.Unlock() // for the time of the system calls
+		e.held = t.holder(f, ask)
+		t.mu.Lock()
+	} else {
+		e.held = t.holder(f, ask)
+	}
+	if t.shares.Full() || t.shares.Spent(e.held) {
+		return nil, false
+	}
+	t.shares.Take(e.held)
 	t.live[e.id] = e
 	return e, true
 }
@@ -70,6 +90,7 @@ func (t *flows) release(e *entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.live, e.id)
+	t.shares.Give(e.held)
 	if e.conn != nil {
 		t.on[e.rec.Domain.Slot].Add(-1)
 	}

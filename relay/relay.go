@@ -61,7 +61,8 @@ type Config struct {
 	ResolverAddrs []netip.Addr
 	// House are mif0's prefixes: nothing else in them is anywhere.
 	House []netip.Prefix
-	// MaxTCP bounds live TCP flows; a SYN beyond it is dropped and counted.
+	// MaxTCP bounds live TCP flows, and Stack.PerSource what one holder may have of
+	// them (Stack.Holder says who that is); a SYN beyond it is dropped and counted.
 	MaxTCP int
 	Stack  stack.Config
 }
@@ -89,7 +90,7 @@ func New(cfg Config, log *slog.Logger) (*Relay, error) {
 		return nil, errors.New("limits.tcp_flows must be at least 1")
 	}
 	r := &Relay{cfg: cfg, log: log, fragments: packet.NewReassembler()}
-	r.flows.init(cfg.MaxTCP)
+	r.flows.init(&r.cfg)
 	r.locals.Store(&Locals{})
 	s, err := stack.New(cfg.Stack, cfg.Device, r.request, log)
 	if err != nil {

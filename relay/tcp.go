@@ -39,10 +39,12 @@ func (r *Relay) request(req *stack.Request) {
 		req.Refuse(refusal(decision.Refusal))
 		return
 	}
-	place, ok := r.flows.reserve()
+	held := f
+	held.Dst = asked
+	place, ok := r.flows.reserve(held)
 	if !ok {
 		r.drops.tooManyFlows.Add(1)
-		r.refused(f, asked, "the table of flows is full")
+		r.refused(f, asked, "the table of flows is full, or the share of it that one user or host may have")
 		req.Refuse(stack.Silent)
 		return
 	}

@@ -12,8 +12,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mifvif/flow"
 	"mifvif/pvd"
+	"mifvif/quota"
 	"mifvif/scheduler"
+	"mifvif/stack"
 )
 
 // TestAppsHearHowTheDialsEnded lets each domain answer a SYN in its own way: the
@@ -185,4 +188,41 @@ func eventually(t *testing.T, what string, f func() bool) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Errorf("never: %s", what)
+}
+
+// TestOneUserDoesNotTakeTheTable: what is known of users is asked for only where it
+// matters, and one of them gets a share of the table.
+func TestOneUserDoesNotTakeTheTable(t *testing.T) {
+	asked := 0
+	var table flows
+	table.init(&Config{MaxTCP: 100, Stack: stack.Config{PerSource: 0.66, Holder: func(f flow.Flow, ask bool) quota.Holder {
+		if !ask {
+			return quota.Holder{}
+		}
+		asked++
+		return quota.User(uint32(f.Src.Port()))
+	}}})
+	open := func(user uint16, n int) (got int) {
+		for range n {
+			if _, ok := table.reserve(flow.Flow{Src: netip.AddrPortFrom(own, user)}); ok {
+				got++
+			}
+		}
+		return got
+	}
+	if got := open(1, 33); got != 33 || asked != 0 {
+		t.Errorf("of the first third %d places after %d questions, want 33 after none", got, asked)
+	}
+	if got := open(1, 100); got != 33 {
+		t.Errorf("the user got %d places more, want 33", got)
+	}
+	if got := open(2, 100); got != 33 {
+		t.Errorf("another user got %d places, want 33", got)
+	}
+	for _, e := range table.live {
+		table.release(e)
+	}
+	if got := open(2, 200); got != 66 {
+		t.Errorf("when all is given back a user gets %d places, want 66", got)
+	}
 }

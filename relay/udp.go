@@ -39,15 +39,18 @@ func (r *Relay) carry(h tun.Header, f flow.Flow, info *packet.Info, data []byte)
 		r.cfg.NAT.Refuse(data, unreachable(d.Refusal))
 		return
 	}
+	bound := f
+	bound.Dst = asked
 	for _, c := range d.Candidates() {
 		to := choice(c, &d)
+		to.Owner = f.Owner
 		switch {
 		case c.To.IsValid():
 			to.Real = c.To
 		case f.Dst != asked:
 			to.Real = f.Dst.Addr()
 		}
-		if r.cfg.NAT.Bind(flow.Flow{Proto: f.Proto, Src: f.Src, Dst: asked, DSCP: f.DSCP}, to) == nil {
+		if r.cfg.NAT.Bind(bound, to) == nil {
 			r.cfg.NAT.Forward(h, info, data, d.PerDestination)
 			return
 		}

@@ -10,20 +10,24 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"mifvif/flow"
+	"mifvif/quota"
 )
 
 // pending is the bounded table of SYNs that are being answered.
 type pending struct {
-	limit, share int
-	mu           sync.Mutex
-	open         map[stack.TransportEndpointID]*attempt
-	perSource    map[netip.Addr]int
-	closed       bool
+	holder func(f flow.Flow, ask bool) quota.Holder
+	mu     sync.Mutex
+	open   map[stack.TransportEndpointID]*attempt
+	shares *quota.Shares
+	closed bool
 }
 
 // attempt is one SYN under way.
 type attempt struct {
 	source netip.Addr
+	holder quota.Holder
 	tos    uint8
 	quote  []byte             // headers of the SYN, for an ICMP error about it
 	over   bool               // the app has gone, or the stack stops; under pending.mu
@@ -38,10 +42,12 @@ func (a *attempt) end() {
 	}
 }
 
-func (p *pending) init(limit, share int) {
-	p.limit, p.share = limit, max(share, 1)
+func (p *pending) init(cfg Config) {
 	p.open = make(map[stack.TransportEndpointID]*attempt)
-	p.perSource = make(map[netip.Addr]int)
+	p.shares = quota.New(cfg.Pending, cfg.PerSource)
+	if p.holder = cfg.Holder; p.holder == nil {
+		p.holder = func(f flow.Flow, _ bool) quota.Holder { return quota.Host(f.Src.Addr()) }
+	}
 }
 
 // admission is what begin found.
@@ -50,23 +56,30 @@ type admission uint8
 const (
 	admitted admission = iota
 	known              // a retransmitted SYN: it is being answered
-	full               // the table, or the source's share of it, is used up
+	full               // the table, or the holder's share of it, is used up
 )
 
-// begin takes a place for the SYN in pkt.
+// begin takes a place for the SYN in pkt. One goroutine calls it.
 func (p *pending) begin(id stack.TransportEndpointID, pkt *stack.PacketBuffer) admission {
-	source := addr(id.RemoteAddress)
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if _, ok := p.open[id]; ok {
+	_, open := p.open[id]
+	ask := p.shares.Asks()
+	p.mu.Unlock()
+	if open {
 		return known
 	}
-	if p.closed || len(p.open) >= p.limit || p.perSource[source] >= p.share {
+	source := addr(id.RemoteAddress)
+	holder := p.holder(flow.Flow{
+		Proto: flow.TCP, Src: netip.AddrPortFrom(source, id.RemotePort), Dst: netip.AddrPortFrom(addr(id.LocalAddress), id.LocalPort),
+	}, ask)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.shares.Full() || p.shares.Spent(holder) {
 		return full
 	}
 	network := pkt.NetworkHeader().Slice()
-	p.open[id] = &attempt{source: source, tos: tos(network), quote: slices.Concat(network, pkt.TransportHeader().Slice())}
-	p.perSource[source]++
+	p.open[id] = &attempt{source: source, holder: holder, tos: tos(network), quote: slices.Concat(network, pkt.TransportHeader().Slice())}
+	p.shares.Take(holder)
 	return admitted
 }
 
@@ -98,9 +111,7 @@ func (p *pending) end(id stack.TransportEndpointID) {
 	}
 	a.end()
 	delete(p.open, id)
-	if p.perSource[a.source]--; p.perSource[a.source] == 0 {
-		delete(p.perSource, a.source)
-	}
+	p.shares.Give(a.holder)
 }
 
 // under returns a context under parent that ends with the attempt, too.

@@ -15,7 +15,9 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
+	"mifvif/flow"
 	"mifvif/poll"
+	"mifvif/quota"
 	"mifvif/tun"
 )
 
@@ -38,7 +40,11 @@ type Writer interface {
 type Config struct {
 	MTU       int     // of mif0, bytes
 	Pending   int     // SYNs being answered at one time (limits.pending_connects)
-	PerSource float64 // share of Pending that one source address may hold, 0 < x <= 1
+	PerSource float64 // share of Pending that one holder may have, 0 < x <= 1
+	// Holder says whom a connection is for; without ask it may answer with the zero
+	// Holder, else it may take the time of a few system calls. nil: each source
+	// address is a host.
+	Holder func(f flow.Flow, ask bool) quota.Holder
 }
 
 // Stack ends TCP for the apps. Deliver belongs to one goroutine; every other
@@ -72,7 +78,7 @@ func New(cfg Config, out Writer, handler func(*Request), log *slog.Logger) (*Sta
 		handler: handler,
 		log:     log,
 	}
-	s.pending.init(cfg.Pending, int(float64(cfg.Pending)*cfg.PerSource))
+	s.pending.init(cfg)
 	err := s.configure()
 	if err == nil {
 		s.poller, err = poll.New()

@@ -105,7 +105,10 @@ func newDaemon(path, state string, cfg *config.Config, log *slog.Logger) (*daemo
 // makeStations makes what packets pass through.
 func (d *daemon) makeStations(cfg *config.Config) error {
 	var err error
-	d.nat, err = nat.New(nat.Config{Max: cfg.Limits.UDPFlows, PerSource: share(cfg), Moved: d.news.Moved}, d.device, d.uplinks, d.log)
+	limits := cfg.Limits
+	d.nat, err = nat.New(nat.Config{
+		Max: limits.UDPFlows, PerSource: limits.PerSource, Holder: d.holder, Owner: d.owners.Owner, Moved: d.news.Moved,
+	}, d.device, d.uplinks, d.log)
 	if err != nil {
 		return err
 	}
@@ -115,8 +118,8 @@ func (d *daemon) makeStations(cfg *config.Config) error {
 	}
 	d.relay, err = relay.New(relay.Config{
 		Device: d.device, Scheduler: d.scheduler, Dialer: dialer{d.uplinks}, Owners: d.owners, News: d.news, NAT: d.nat, Resolver: d.resolver, Names: d.names,
-		ResolverAddrs: cfg.DNS.Listen, House: house(cfg), MaxTCP: cfg.Limits.TCPFlows,
-		Stack: stack.Config{MTU: d.device.MTU(), Pending: cfg.Limits.PendingConnects, PerSource: share(cfg)},
+		ResolverAddrs: cfg.DNS.Listen, House: house(cfg), MaxTCP: limits.TCPFlows,
+		Stack: stack.Config{MTU: d.device.MTU(), Pending: limits.PendingConnects, PerSource: limits.PerSource, Holder: d.holder},
 	}, d.log)
 	return err
 }
@@ -175,8 +178,8 @@ func house(cfg *config.Config) []netip.Prefix {
 	return out
 }
 
-// share is what one source may hold of a table. Without LANs there is one
-// source, this host, and nobody to share with.
+// share is what one source may hold of the names that were learnt. Without LANs
+// there is one source, this host, and nobody to share with.
 func share(cfg *config.Config) float64 {
 	if len(cfg.LANs) == 0 {
 		return 1

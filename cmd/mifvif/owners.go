@@ -5,6 +5,7 @@ import (
 
 	"mifvif/flow"
 	"mifvif/owner"
+	"mifvif/quota"
 	"mifvif/scheduler"
 )
 
@@ -43,3 +44,20 @@ func (o owners) asker(app netip.AddrPort, listen []netip.Addr) flow.Owner {
 
 // resolverPort is where the resolver is served.
 const resolverPort = 53
+
+// holder says whom a place in a table is for: a LAN's host, or the user who has the
+// socket, if it is to be asked or is known (limits.per_source).
+func (d *daemon) holder(f flow.Flow, ask bool) quota.Holder {
+	switch src := f.Src.Addr(); {
+	case d.relay.LANOf(src) != "":
+		return quota.Host(src)
+	case f.Owner.Known:
+		return quota.User(f.Owner.UID)
+	case !ask:
+		return quota.Holder{}
+	}
+	if o := d.owners.finder.Find(f, owner.Want{}); o.Known {
+		return quota.User(o.UID)
+	}
+	return quota.Nobody()
+}

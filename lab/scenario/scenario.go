@@ -48,6 +48,7 @@ func All() []Scenario {
 		shareChecks(),
 		overflowChecks(),
 		recoveryChecks(),
+		fairChecks(),
 		commandChecks(),
 		checks(),
 	} {
