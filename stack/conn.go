@@ -18,6 +18,7 @@ type Conn struct {
 	flow  flow.Flow
 	ep    tcpip.Endpoint
 	wq    waiter.Queue
+	out   outlet
 	tx    atomic.Uint64
 	rx    atomic.Uint64
 	last  atomic.Int64 // time of the last byte, Unix nanoseconds

@@ -16,7 +16,10 @@ import (
 
 // readChunk is the most one go takes from the uplink: 45 full segments at MTU
 // 1500, so that gVisor sends super-packets without a runt behind each.
-const readChunk = 45 * 1448
+const (
+	mss       = 1448
+	readChunk = 45 * mss
+)
 
 // download copies from the uplink to the app until the uplink has had nothing
 // for a while: read(2) fills the segments that gVisor sends.
@@ -46,6 +49,7 @@ func (j *joint) download() {
 		case ended:
 			// The app's side is closed for writing already if this fails.
 			_ = j.ep.Shutdown(tcpip.ShutdownWrite)
+			j.out.uncork()
 			j.finish()
 		case broken:
 			j.reset(fmt.Errorf("%w: %w", ErrReset, r.err))
@@ -112,11 +116,16 @@ func (r *socketReader) ready(fd uintptr) bool {
 	return r.state != blocked || !r.waits
 }
 
-// fill moves what the uplink has until one side blocks.
+// fill moves what the uplink has until one side blocks. A short piece is sent
+// when it is known whether FIN follows.
 func (r *socketReader) fill(fd uintptr) {
 	r.fd, r.err = int(fd), nil
-	for {
+	for corked := false; ; {
 		n, errno := waits(r.fd)
+		if corked && (n != 0 || errno != 0) {
+			r.out.uncork()
+			corked = false
+		}
 		switch {
 		case errno == unix.EAGAIN:
 			return
@@ -126,6 +135,9 @@ func (r *socketReader) fill(fd uintptr) {
 		case n == 0:
 			r.state = ended
 			return
+		}
+		if corked = n < mss; corked {
+			r.out.cork()
 		}
 		r.left = n
 		written, werr := r.ep.Write(r, tcpip.WriteOptions{})
@@ -137,15 +149,15 @@ func (r *socketReader) fill(fd uintptr) {
 		switch {
 		case r.err != nil:
 			r.state = broken
-			return
 		case werr == nil:
+			continue
 		case wouldBlock(werr):
 			r.state = waiting
-			return
 		default:
 			r.state, r.err = broken, fmt.Errorf("write to the app: %s", werr)
-			return
 		}
+		r.out.uncork()
+		return
 	}
 }
 

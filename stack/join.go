@@ -151,6 +151,13 @@ func (j *joint) finish() {
 	}
 }
 
+// finishing reports whether the other direction is over, in order.
+func (j *joint) finishing() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.holders == 1 && j.finished == 1 && j.err == nil
+}
+
 // wouldBlock reports whether the app's side only asks for patience.
 func wouldBlock(err tcpip.Error) bool {
 	_, ok := err.(*tcpip.ErrWouldBlock)

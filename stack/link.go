@@ -19,6 +19,7 @@ type link struct {
 	mu         sync.RWMutex
 	dispatcher stack.NetworkDispatcher
 	failed     atomic.Uint64
+	tardy      tardy
 }
 
 func newLink(mtu int, out Writer) *link { return &link{mtu: uint32(mtu), out: out} }
@@ -29,11 +30,20 @@ func newLink(mtu int, out Writer) *link { return &link{mtu: uint32(mtu), out: ou
 func (l *link) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) {
 	packets := list.AsSlice()
 	for _, p := range packets {
-		if err := l.out.Write(virtioHeader(p), p.AsSlices()...); err != nil {
-			l.failed.Add(1)
+		if o, ok := p.Owner.(*outlet); ok {
+			o.send(p)
+		} else {
+			l.write(p)
 		}
 	}
 	return len(packets), nil
+}
+
+// write is one packet to mif0.
+func (l *link) write(p *stack.PacketBuffer) {
+	if err := l.out.Write(virtioHeader(p), p.AsSlices()...); err != nil {
+		l.failed.Add(1)
+	}
 }
 
 // virtioHeader says what the kernel is left to do for p.

@@ -72,6 +72,7 @@ func (r *Request) Accept() (*Conn, error) {
 	}
 	c.ep = ep
 	c.setUp(r.attempt.tos)
+	c.out.open(r.stack.link, ep)
 	return c, nil
 }
 

@@ -26,7 +26,7 @@ const nic tcpip.NICID = 1
 // Timers of the stack. TIME_WAIT is short: nothing between an app and mif0
 // delays a segment for minutes, and every endpoint in TIME_WAIT holds memory.
 const (
-	timeWait = 2 * time.Second
+	timeWait = 500 * time.Millisecond
 	finWait2 = 60 * time.Second
 )
 
@@ -141,6 +141,7 @@ func (s *Stack) Run(ctx context.Context) error {
 		}
 	}
 	s.net.Destroy()
+	s.link.tardy.close()
 	return nil
 }
 

@@ -40,7 +40,9 @@ func (j *joint) upload() {
 			}
 			continue
 		case ended:
-			if err := j.uplink.CloseWrite(); err != nil {
+			if j.finishing() {
+				j.finish() // what comes now is Close, which sends FIN
+			} else if err := j.uplink.CloseWrite(); err != nil {
 				j.reset(fmt.Errorf("%w: pass FIN to the uplink: %w", ErrReset, err))
 			} else {
 				j.finish()
