@@ -124,7 +124,6 @@ func (r *socketReader) fill(fd uintptr) {
 		n, errno := waits(r.fd)
 		if corked && (n != 0 || errno != 0) {
 			r.out.uncork()
-			corked = false
 		}
 		switch {
 		case errno == unix.EAGAIN:
