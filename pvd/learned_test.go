@@ -326,6 +326,35 @@ func TestAFloodIsBounded(t *testing.T) {
 	}
 }
 
+// TestAServersAnswersGoWhereItSaysThatTheyBelong has several servers on one link.
+// What tells itself whose it is goes there, DHCPv6 of no router of the link to all
+// that sent the host to DHCPv6 (RFC 8801 3.4.1), and of DHCPv4 servers that nothing
+// tells apart one is believed.
+func TestAServersAnswersGoWhereItSaysThatTheyBelong(t *testing.T) {
+	discovery := usual()
+	discovery.Declarations = []Declaration{{Name: "backup", Interface: "eth0", NextHops: []netip.Addr{netip.MustParseAddr("192.0.2.2")}}, {Name: "main", Interface: "eth0"}}
+	k := twoRouters().addr(2, "192.0.2.10/24").route(2, "default", "192.0.2.1").route(2, "default", "192.0.2.2", metric(200))
+	b := NewBuilder(discovery)
+	b.Build(k.State, Inputs{})
+	elsewhere := dhcp(FromDHCPv4, "192.0.2.5", "192.0.2.54")
+	elsewhere.NextHops = routed("192.0.2.2").NextHops
+	for _, r := range []Report{
+		ra("via", "fe80::a", "pio", "2001:db8:a::/64", "O"), ra("via", "fe80::b", "pio", "2001:db8:b::/64", "O"),
+		dhcp(FromDHCPv6, "fe80::b", "2001:db8:b::53"), dhcp(FromDHCPv6, "fe80::9", "2001:db8:9::53"),
+		dhcp(FromDHCPv4, "192.0.2.1", "192.0.2.53"), dhcp(FromDHCPv4, "192.0.2.6", "192.0.2.56"), elsewhere,
+	} {
+		b.Learn(r)
+	}
+	want := []string{
+		"backup online internet 192.0.2.10/24 via 192.0.2.2 config dns 192.0.2.54",
+		"eth0@fe80::b online internet 2001:db8:b::10/64 via fe80::b ra dns 2001:db8:b::53 dns 2001:db8:9::53",
+		"main online internet 2001:db8:a::10/64 192.0.2.10/24 via 192.0.2.1 via fe80::a ra dns 2001:db8:9::53 dns 192.0.2.53",
+	}
+	if diff := cmp.Diff(want, lines(b.Build(k.State, Inputs{}))); diff != "" {
+		t.Errorf("domains (-want +got):\n%s", diff)
+	}
+}
+
 func TestDeclarationsFindTheirDomainOnASharedLink(t *testing.T) {
 	addr := netip.MustParseAddr
 	discovery := usual()

@@ -256,22 +256,47 @@ func (d *division) fixed(hop netip.Addr) bool {
 
 // stateless returns the DHCP answers that are p's: DHCPv4's where IPv4 is,
 // DHCPv6's in all domains whose routers sent the host to DHCPv6 (RFC 8801 3.4.1),
-// in the first one if none did.
+// in the first one if none did. An answer that tells itself whose it is, because
+// its server or the router that it names is one domain's, is that one's only.
 func (d *division) stateless(p *part) []*voice {
 	sent := slices.ContainsFunc(d.parts, (*part).sends)
 	var out []*voice
+	var server *voice
 	for _, v := range d.dhcp {
+		told := slices.ContainsFunc(d.parts, func(o *part) bool { return o.answers(v) })
 		switch {
+		case told:
+			if p.answers(v) {
+				out = append(out, v)
+			}
 		case p.fixed:
 		case v.origin == FromDHCPv6:
 			if p.sends() || !sent && p == d.parts[0] {
 				out = append(out, v)
 			}
+		case p == d.v4 && v.sender.IsValid() && server != nil: // one network's configuration, whole
 		case p == d.v4:
+			if v.sender.IsValid() {
+				server = v
+			}
 			out = append(out, v)
 		}
 	}
 	return out
+}
+
+// answers reports whether a DHCP answer says itself that it is p's: the server of
+// DHCPv6 is one of p's routers that sent the host there, that of DHCPv4, or the
+// router that it names, a next hop that p is declared with.
+func (p *part) answers(v *voice) bool {
+	if v.origin == FromDHCPv6 {
+		return p.sends() && p.routes([]netip.Addr{v.sender})
+	}
+	if !p.fixed {
+		return false
+	}
+	return slices.Contains(p.decl.NextHops, v.sender) ||
+		slices.ContainsFunc(v.said.NextHops, func(h NextHop) bool { return slices.Contains(p.decl.NextHops, h.Addr) })
 }
 
 // sends reports whether a router of p says that DHCPv6 knows more.

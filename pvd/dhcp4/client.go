@@ -98,6 +98,7 @@ func (w *worker) bind(ack reply) *holding {
 	report.Addresses = []pvd.Address{{
 		Prefix: lease.Prefix, Valid: lease.Valid, Preferred: lease.Valid, Origin: pvd.FromDHCPv4, Ours: true,
 	}}
+	w.keepOnly(ack.Server) // there is one lease, and one set of what goes with it
 	w.deliver(report)
 	return &holding{server: ack.Server, lease: lease, since: ack.sent}
 }

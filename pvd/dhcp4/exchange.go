@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
@@ -20,12 +21,20 @@ const (
 // retransmission: a flood costs no more.
 const maxFrames = 64
 
+// Several servers of one link may answer one question, each for its own network
+// (RFC 6418 4.5): so long are the others waited for, and so many are heard.
+const (
+	othersWait = time.Second
+	maxServers = 4
+)
+
 // asking is one question, asked until somebody answers it.
 type asking struct {
 	request
 	to    netip.Addr // zero: everybody on the link
 	tries int        // 0: until the context ends
 	takes func(*Answer) bool
+	each  func(reply) // nil: the first answer is enough; else takes that of each server
 }
 
 // reply is an answer with what only the wire says of it.
@@ -57,7 +66,12 @@ func (w *worker) ask(ctx context.Context, q asking) (r reply, ok bool, err error
 			w.source.log.Debug("a DHCP message could not be sent", "interface", w.link.Name, "error", err)
 		}
 		if a, from, ok := w.await(ctx, p, transmit, jitter(wait, time.Second), q.takes); ok {
-			return reply{a, from, sent}, true, nil
+			r := reply{a, from, sent}
+			if q.each != nil {
+				q.each(r)
+				w.others(ctx, p, transmit, q, r)
+			}
+			return r, true, nil
 		}
 		if ctx.Err() != nil {
 			break
@@ -65,6 +79,23 @@ func (w *worker) ask(ctx context.Context, q asking) (r reply, ok bool, err error
 		wait = min(2*wait, lastWait)
 	}
 	return reply{}, false, nil
+}
+
+// others hands on what further servers answer to a question that first has
+// answered.
+func (w *worker) others(ctx context.Context, p *port, transmit uint32, q asking, first reply) {
+	known := []netip.Addr{first.Server}
+	end := time.Now().Add(othersWait)
+	for range maxFrames {
+		a, from, ok := w.await(ctx, p, transmit, time.Until(end), q.takes)
+		if !ok || len(known) == maxServers {
+			return
+		}
+		if !slices.Contains(known, a.Server) {
+			known = append(known, a.Server)
+			q.each(reply{a, from, first.sent})
+		}
+	}
 }
 
 // await returns the first answer to transmit that takes accepts within d.

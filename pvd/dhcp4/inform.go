@@ -2,6 +2,7 @@ package dhcp4
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
@@ -21,11 +22,18 @@ const (
 func (w *worker) inform(ctx context.Context) {
 	own := w.link.Address
 	for {
-		r, ok, err := w.ask(ctx, asking{
+		var answered []netip.Addr
+		_, ok, err := w.ask(ctx, asking{
 			request: request{kind: dhcpv4.MessageTypeInform, client: own.Addr()},
 			tries:   informTries,
 			takes: func(a *Answer) bool {
 				return a.Kind == dhcpv4.MessageTypeAck && (a.Client.IsUnspecified() || a.Client == own.Addr())
+			},
+			each: func(r reply) {
+				report, refused := r.Report(w.link, own, time.Now())
+				w.source.counts.objects.Add(uint64(refused))
+				answered = append(answered, r.Server)
+				w.deliver(report)
 			},
 		})
 		if err != nil {
@@ -33,9 +41,7 @@ func (w *worker) inform(ctx context.Context) {
 		}
 		next := askAgain
 		if ok {
-			report, refused := r.Report(w.link, own, time.Now())
-			w.source.counts.objects.Add(uint64(refused))
-			w.deliver(report)
+			w.keepOnly(answered...)
 			next = refresh
 		}
 		if !pause(ctx, next-jitter(next/20, next/20)) {

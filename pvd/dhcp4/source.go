@@ -146,8 +146,8 @@ func (s *Source) assign(ctx context.Context, workers map[int]*worker) {
 type worker struct {
 	source    *Source
 	link      Link
-	neighbour [6]byte    // hardware address by which the lease's server is reached
-	server    netip.Addr // of the last report, zero if none is in force
+	neighbour [6]byte      // hardware address by which the lease's server is reached
+	servers   []netip.Addr // those whose reports are in force
 	stop      context.CancelFunc
 	gone      chan struct{}
 }
@@ -169,25 +169,28 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-// deliver hands a report on. Another server than before replaces the one that
-// spoke before: there is one lease, and one set of what goes with it.
+// deliver hands a report on.
 func (w *worker) deliver(r pvd.Report) {
-	if w.server != r.Sender {
-		w.withdraw()
+	if !slices.Contains(w.servers, r.Sender) {
+		w.servers = append(w.servers, r.Sender)
 		w.source.log.Info("a DHCPv4 server has answered", "interface", w.link.Name, "server", r.Sender)
 	}
-	w.server = r.Sender
 	w.source.config.Deliver(r)
 }
 
-// withdraw takes back what the last report said.
-func (w *worker) withdraw() {
-	if !w.server.IsValid() {
-		return
-	}
-	now := time.Now()
-	w.source.config.Deliver(pvd.Report{Origin: pvd.FromDHCPv4, Ifindex: w.link.Index, Sender: w.server, Received: now, Until: now})
-	w.server = netip.Addr{}
+// withdraw takes back what the last reports said.
+func (w *worker) withdraw() { w.keepOnly() }
+
+// keepOnly takes back what servers said that are none of these.
+func (w *worker) keepOnly(servers ...netip.Addr) {
+	w.servers = slices.DeleteFunc(w.servers, func(s netip.Addr) bool {
+		if slices.Contains(servers, s) {
+			return false
+		}
+		now := time.Now()
+		w.source.config.Deliver(pvd.Report{Origin: pvd.FromDHCPv4, Ifindex: w.link.Index, Sender: s, Received: now, Until: now})
+		return true
+	})
 }
 
 // unusable says why nothing can be asked on the link.

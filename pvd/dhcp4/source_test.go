@@ -190,6 +190,54 @@ func TestInformBelievesOnlyTheAnswerToItsQuestion(t *testing.T) {
 	})
 }
 
+// TestEveryServerOfALinkIsHeard has two servers answer, of which one falls silent
+// and is then replaced by a third.
+func TestEveryServerOfALinkIsHeard(t *testing.T) {
+	from := func(q *dhcpv4.DHCPv4, server byte) []byte {
+		b := answerTo(q, 5, 3, 4, 10, 1, 0, server)
+		at := slices.IndexFunc(b[240:], func(c byte) bool { return c == 54 }) + 240
+		b[at+5] = server
+		return b
+	}
+	round := 0
+	l := &fakeLink{answer: func(q *dhcpv4.DHCPv4) [][]byte {
+		if round++; round == 1 {
+			return [][]byte{from(q, 1), from(q, 1), from(q, 2)}
+		}
+		return [][]byte{from(q, 3), from(q, 2)}
+	}}
+	l.run(t, informed, func(s *Source) {
+		words := func() (out []string) {
+			for _, r := range l.heard() {
+				w := r.Sender.String()
+				if !r.Until.IsZero() {
+					w += " no more"
+				}
+				out = append(out, w)
+			}
+			return out
+		}
+		sleep(2 * time.Second)
+		want := []string{"10.1.0.1", "10.1.0.2"}
+		if diff := cmp.Diff(want, words()); diff != "" {
+			t.Error(diff)
+		}
+		sleep(65 * time.Minute)
+		want = append(want, "10.1.0.3", "10.1.0.2", "10.1.0.1 no more")
+		if diff := cmp.Diff(want, words()); diff != "" {
+			t.Error(diff)
+		}
+		s.Watch(nil)
+		synctest.Wait()
+		if diff := cmp.Diff(append(want, "10.1.0.2 no more", "10.1.0.3 no more"), words()); diff != "" {
+			t.Error(diff)
+		}
+		if c := s.Counts(); c != (Counts{}) {
+			t.Errorf("%+v", c)
+		}
+	})
+}
+
 func TestAFloodDoesNotHideTheNextTry(t *testing.T) {
 	tries := 0
 	l := &fakeLink{answer: func(q *dhcpv4.DHCPv4) [][]byte {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -20,13 +21,20 @@ const (
 // question: a flood costs no more.
 const maxFrames = 64
 
-// ask asks on the link until somebody answers; ok is false when ctx ended or
-// nothing can be asked there.
-func (w *worker) ask(ctx context.Context) (r *Reply, server netip.Addr, ok bool) {
+// Several servers of one link may answer one question, each for its own network
+// (RFC 6418 4.5): so long are the others waited for, and so many are heard.
+const (
+	othersWait = time.Second
+	maxServers = 4
+)
+
+// ask asks on the link until somebody answers and hands on what each server says;
+// it is false when ctx ended or nothing can be asked there.
+func (w *worker) ask(ctx context.Context, each func(*Reply, netip.Addr)) bool {
 	p, err := w.source.open(w.link)
 	if err != nil {
 		w.source.log.Debug("no DHCPv6 here", "interface", w.link.Name, "error", err)
-		return nil, netip.Addr{}, false
+		return false
 	}
 	defer p.close()
 	transmit := [3]byte{byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32())}
@@ -36,18 +44,37 @@ func (w *worker) ask(ctx context.Context) (r *Reply, server netip.Addr, ok bool)
 		if err := p.send(message(w.link, transmit, p.hardware, time.Since(began))); err != nil {
 			w.source.log.Debug("a DHCPv6 message could not be sent", "interface", w.link.Name, "error", err)
 		}
-		if r, server := w.await(ctx, p, transmit, wait); r != nil {
-			return r, server, true
+		if w.answered(ctx, p, transmit, wait, each) {
+			return true
 		}
 		if wait = wait + jitter(wait); wait > w.lastWait {
 			wait = jitter(w.lastWait)
 		}
 	}
-	return nil, netip.Addr{}, false
+	return false
 }
 
-// await returns the first reply to transmit within d, nil if there is none.
-func (w *worker) await(ctx context.Context, p *port, transmit [3]byte, d time.Duration) (*Reply, netip.Addr) {
+// answered hands on the first reply to transmit within d, and what other servers
+// say soon after it; it is false if there is none.
+func (w *worker) answered(ctx context.Context, p *port, transmit [3]byte, d time.Duration, each func(*Reply, netip.Addr)) bool {
+	var known []netip.Addr
+	for end := time.Now().Add(d); len(known) < maxServers; {
+		r, server := w.await(ctx, p, transmit, time.Until(end), known)
+		if r == nil {
+			break
+		}
+		if len(known) == 0 {
+			end = time.Now().Add(othersWait)
+		}
+		known = append(known, server)
+		each(r, server)
+	}
+	return len(known) > 0
+}
+
+// await returns the first reply to transmit within d by another server than those
+// known, nil if there is none.
+func (w *worker) await(ctx context.Context, p *port, transmit [3]byte, d time.Duration, known []netip.Addr) (*Reply, netip.Addr) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	for seen := 0; ; {
@@ -68,7 +95,7 @@ func (w *worker) await(ctx context.Context, p *port, transmit [3]byte, d time.Du
 				w.source.counts.malformed.Add(1)
 			case r.Transmit != transmit || !bytes.Equal(r.Client, identifier(p.hardware)):
 				w.source.counts.foreign.Add(1)
-			default:
+			case !slices.Contains(known, f.src):
 				return r, f.src
 			}
 		}

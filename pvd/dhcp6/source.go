@@ -116,7 +116,7 @@ type worker struct {
 	source   *Source
 	link     Link
 	lastWait time.Duration
-	server   netip.Addr // of the last report, zero if none is in force
+	servers  []netip.Addr // those whose reports are in force
 	stop     context.CancelFunc
 	gone     chan struct{}
 }
@@ -136,16 +136,13 @@ func (w *worker) run(ctx context.Context) {
 	defer close(w.gone)
 	defer w.withdraw()
 	for pause(ctx, rand.N(maxDelay)) {
-		r, server, ok := w.ask(ctx)
+		var answered []netip.Addr
 		next := again
-		if ok {
-			if d, set := r.MaxWait(); set {
-				w.lastWait = d
-			}
-			report, refused := r.Report(w.link, server, time.Now())
-			w.source.counts.objects.Add(uint64(refused))
-			w.deliver(report)
-			next = r.Refresh()
+		if w.ask(ctx, func(r *Reply, server netip.Addr) {
+			next = w.hear(r, server, next, len(answered) == 0)
+			answered = append(answered, server)
+		}) {
+			w.keepOnly(answered...)
 		}
 		if next == never {
 			<-ctx.Done()
@@ -155,23 +152,36 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-// deliver hands a report on. Another server than before replaces the one that
-// spoke before.
-func (w *worker) deliver(r pvd.Report) {
-	if w.server != r.Sender {
-		w.withdraw()
-		w.source.log.Info("a DHCPv6 server has answered", "interface", w.link.Name, "server", r.Sender)
+// hear hands on what one server says and returns when to ask again: when the
+// first that wants it does.
+func (w *worker) hear(r *Reply, server netip.Addr, next time.Duration, first bool) time.Duration {
+	if d, set := r.MaxWait(); set {
+		w.lastWait = d
 	}
-	w.server = r.Sender
-	w.source.config.Deliver(r)
+	report, refused := r.Report(w.link, server, time.Now())
+	w.source.counts.objects.Add(uint64(refused))
+	if !slices.Contains(w.servers, server) {
+		w.servers = append(w.servers, server)
+		w.source.log.Info("a DHCPv6 server has answered", "interface", w.link.Name, "server", server)
+	}
+	w.source.config.Deliver(report)
+	if d := r.Refresh(); first || next == never || d != never && d < next {
+		return d
+	}
+	return next
 }
 
-// withdraw takes back what the last report said.
-func (w *worker) withdraw() {
-	if !w.server.IsValid() {
-		return
-	}
-	now := time.Now()
-	w.source.config.Deliver(pvd.Report{Origin: pvd.FromDHCPv6, Ifindex: w.link.Index, Sender: w.server, Received: now, Until: now})
-	w.server = netip.Addr{}
+// withdraw takes back what the last reports said.
+func (w *worker) withdraw() { w.keepOnly() }
+
+// keepOnly takes back what servers said that are none of these.
+func (w *worker) keepOnly(servers ...netip.Addr) {
+	w.servers = slices.DeleteFunc(w.servers, func(s netip.Addr) bool {
+		if slices.Contains(servers, s) {
+			return false
+		}
+		now := time.Now()
+		w.source.config.Deliver(pvd.Report{Origin: pvd.FromDHCPv6, Ifindex: w.link.Index, Sender: s, Received: now, Until: now})
+		return true
+	})
 }

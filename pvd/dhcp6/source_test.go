@@ -178,6 +178,9 @@ func (r *record[T]) list() []T {
 	return slices.Clone(r.all)
 }
 
+// serverAt is where the identifier of answer's server ends.
+const serverAt = 25
+
 // fake is a link whose servers answer as they are told.
 func fake(answers func(transmit [3]byte) [][]byte) (open func(Link) (*port, error), asked *record[time.Time]) {
 	asked = new(record[time.Time])
@@ -186,7 +189,11 @@ func fake(answers func(transmit [3]byte) [][]byte) (open func(Link) (*port, erro
 		p.send = func(b []byte) error {
 			asked.add(time.Now())
 			for _, a := range answers([3]byte(b[1:4])) {
-				p.frames <- frame{netip.MustParseAddr("fe80::1"), a}
+				src := netip.MustParseAddr("fe80::1").As16()
+				if len(a) > serverAt {
+					src[15] = a[serverAt] // each server by its identifier
+				}
+				p.frames <- frame{netip.AddrFrom16(src), a}
 			}
 			return nil
 		}
@@ -254,6 +261,53 @@ func TestOnlyTheReplyToTheQuestionIsBelievedAndRefreshed(t *testing.T) {
 		all := reports.list()
 		if last := all[len(all)-1]; !last.Until.Equal(last.Received) || len(last.Resolvers) > 0 {
 			t.Errorf("not withdrawn: %+v", last)
+		}
+	})
+}
+
+// TestEveryServerOfALinkIsHeard has two servers answer, of which one falls silent
+// and is then replaced by a third.
+func TestEveryServerOfALinkIsHeard(t *testing.T) {
+	refresh := octets(t, "0020 0004 00000e10")
+	round := 0
+	run(t, func(transmit [3]byte) (all [][]byte) {
+		servers := []byte{1, 1, 2}
+		if round++; round > 1 {
+			servers = []byte{3, 2}
+		}
+		for _, s := range servers {
+			a := answer(transmit, refresh...)
+			a[serverAt] = s
+			all = append(all, a)
+		}
+		return all
+	}, func(s *Source, _ *record[time.Time], reports *record[pvd.Report]) {
+		words := func() (out []string) {
+			for _, r := range reports.list() {
+				w := r.Sender.String()
+				if !r.Until.IsZero() {
+					w += " no more"
+				}
+				out = append(out, w)
+			}
+			return out
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		want := []string{"fe80::1", "fe80::2"}
+		if diff := cmp.Diff(want, words()); diff != "" {
+			t.Error(diff)
+		}
+		time.Sleep(time.Hour + 5*time.Second)
+		synctest.Wait()
+		want = append(want, "fe80::3", "fe80::2", "fe80::1 no more")
+		if diff := cmp.Diff(want, words()); diff != "" {
+			t.Error(diff)
+		}
+		s.Watch(nil)
+		synctest.Wait()
+		if diff := cmp.Diff(append(want, "fe80::2 no more", "fe80::3 no more"), words()); diff != "" {
+			t.Error(diff)
 		}
 	})
 }
