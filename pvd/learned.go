@@ -19,6 +19,10 @@ func (d *Domain) learn(p *part, div *division, now time.Time) {
 	for _, v := range append(div.stateless(p), p.voices...) {
 		d.take(v)
 	}
+	if v := div.settings(p); v != nil {
+		d.take(v)
+		d.prefer(v.said.Resolvers)
+	}
 	if p.closing(now) && !d.hasHop(true) {
 		d.Addresses = slices.DeleteFunc(d.Addresses, func(a Address) bool { return a.Prefix.Addr().Is6() })
 	}
@@ -89,6 +93,22 @@ func (d *Domain) take(v *voice) {
 	if v.origin == FromJSON {
 		d.Trust = max(d.Trust, Authenticated)
 	}
+}
+
+// prefer puts the resolvers that the host's manager has the link use before those
+// that only the network named, after those that the network wants to be spoken to in
+// secret.
+func (d *Domain) prefer(used []Resolver) {
+	rank := func(r Resolver) int {
+		if r.Transport != Plain {
+			return -1
+		}
+		if i := slices.IndexFunc(used, func(u Resolver) bool { return u.Addr == r.Addr }); i >= 0 {
+			return i
+		}
+		return len(used)
+	}
+	slices.SortStableFunc(d.Resolvers, func(a, b Resolver) int { return cmp.Compare(rank(a), rank(b)) })
 }
 
 // additional returns what the last advertisement of p's id says of its additional

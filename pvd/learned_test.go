@@ -63,6 +63,15 @@ func dhcp(from Origin, server, dns string) Report {
 	}
 }
 
+// managed is what a manager of the host has link 2 use.
+func managed(servers ...string) Report {
+	r := Report{Origin: FromManager, Ifindex: 2, Received: time.Now()}
+	for _, s := range servers {
+		r.Resolvers = append(r.Resolvers, Resolver{Addr: netip.AddrPortFrom(netip.MustParseAddr(s), 53), Origin: FromManager})
+	}
+	return r
+}
+
 // routed is an answer of a DHCPv4 server of link 2 with default routers.
 func routed(hops ...string) Report {
 	r := Report{Origin: FromDHCPv4, Ifindex: 2, Sender: netip.MustParseAddr("192.0.2.1"), Received: time.Now()}
@@ -111,6 +120,22 @@ func TestWhatNetworksSayMakesDomains(t *testing.T) {
 			[]string{
 				"a.example online internet 2001:db8:a::10/64 via fe80::a ra", "b.example online internet 2001:db8:b::10/64 via fe80::b ra",
 				"eth0 online internet 192.0.2.10/24 via 192.0.2.1",
+			},
+		},
+		{
+			"a manager's resolver before the network's, each with its origin", plain(),
+			[]Report{managed("192.0.2.99", "2001:db8:1::53"), ra("pio", "2001:db8:1::/64", "dns", "2001:db8:1::53"), dhcp(FromDHCPv4, "192.0.2.1", "192.0.2.53")},
+			[]string{"eth0 online internet 192.0.2.10/24 2001:db8:1::10/64 via 192.0.2.1 via fe80::1 ra dns 192.0.2.99 dns 2001:db8:1::53 dns 192.0.2.53"},
+		},
+		{
+			"a manager that does not tell the domains of a link apart", twoRouters().addr(2, "192.0.2.10/24").route(2, "default", "192.0.2.1"),
+			[]Report{
+				managed("192.0.2.99", "2001:db8:b::53"),
+				ra("via", "fe80::a", "pio", "2001:db8:a::/64"), ra("via", "fe80::b", "pio", "2001:db8:b::/64", "dns", "2001:db8:b::53"),
+			},
+			[]string{
+				"eth0 online internet 2001:db8:a::10/64 192.0.2.10/24 via 192.0.2.1 via fe80::a ra dns 192.0.2.99",
+				"eth0@fe80::b online internet 2001:db8:b::10/64 via fe80::b ra dns 2001:db8:b::53",
 			},
 		},
 		{

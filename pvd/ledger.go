@@ -189,7 +189,7 @@ func (l *ledger) on(ifindex int) []*voice {
 // rank is the order in which resolvers of one domain are asked: those DHCP named
 // come first (RFC 8106 5.3.1), DHCPv6's before DHCPv4's (RFC 6731 4.6).
 func (v *voice) rank() int {
-	return slices.Index([]Origin{FromDHCPv6, FromDHCPv4, FromRA, FromJSON}, v.origin)
+	return slices.Index([]Origin{FromDHCPv6, FromDHCPv4, FromRA, FromJSON, FromManager}, v.origin)
 }
 
 // SentToDHCPv6 reports whether a router of the link says that DHCPv6 knows more

@@ -20,6 +20,9 @@ const (
 	FromDHCPv6 Origin = "dhcp6"
 	FromJSON   Origin = "json"
 	FromDNS    Origin = "dns" // RFC 7050
+	// FromManager marks what another network manager of this host has a link use,
+	// its user's own settings included.
+	FromManager Origin = "manager"
 	// FromMemory marks a next hop that the kernel forgot when the link went
 	// down and that is used again now that the same link with the same prefix
 	// is back.

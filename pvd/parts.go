@@ -41,6 +41,7 @@ type division struct {
 	parts []*part // the first implicit one is first
 	v4    *part   // the one that IPv4 belongs to
 	dhcp  []*voice
+	host  *voice // the manager of the link, nil if there is none
 }
 
 // divide says which domains a link has: one implicit domain, one for each
@@ -57,6 +58,8 @@ func divide(link netwatch.Link, voices []*voice, discovery *Discovery) *division
 			if p := d.find(v.identity(link.Name)); p != nil {
 				p.voices = append(p.voices, v)
 			}
+		case FromManager:
+			d.host = v
 		default:
 			d.dhcp = append(d.dhcp, v)
 		}
@@ -283,6 +286,22 @@ func (d *division) stateless(p *part) []*voice {
 		}
 	}
 	return out
+}
+
+// settings returns what the manager of the link has it use, as far as it is p's,
+// nil if nothing is. The manager does not tell the domains of a link apart: where
+// there are several, its IPv4 resolvers and its names are those of IPv4's domain,
+// and IPv6 resolvers are known from the routers that named them.
+func (d *division) settings(p *part) *voice {
+	if d.host == nil || p != d.v4 || p.fixed {
+		return nil
+	}
+	if len(d.parts) == 1 {
+		return d.host
+	}
+	own := *d.host
+	own.said.Resolvers = slices.DeleteFunc(slices.Clone(own.said.Resolvers), func(r Resolver) bool { return r.Addr.Addr().Is6() })
+	return &own
 }
 
 // answers reports whether a DHCP answer says itself that it is p's: the server of

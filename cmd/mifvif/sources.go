@@ -12,6 +12,7 @@ import (
 	"mifvif/pvd/dhcp4"
 	"mifvif/pvd/dhcp6"
 	"mifvif/pvd/lease"
+	"mifvif/pvd/networkmanager"
 	"mifvif/pvd/ra"
 )
 
@@ -29,6 +30,7 @@ type sources struct {
 	dhcp4   *dhcp4.Source
 	dhcp6   *dhcp6.Source
 	leases  *lease.Source // of systemd-networkd
+	manager *networkmanager.Source
 	news    chan struct{} // 1: something was said
 	log     *slog.Logger
 }
@@ -39,6 +41,7 @@ func newSources(b *pvd.Builder, log *slog.Logger) *sources {
 	s.dhcp4 = dhcp4.New(dhcp4.Config{Deliver: s.deliver}, log)
 	s.dhcp6 = dhcp6.New(dhcp6.Config{Deliver: s.deliver}, log)
 	s.leases = lease.New(lease.Config{Deliver: s.deliver}, log)
+	s.manager = networkmanager.New(networkmanager.Config{Deliver: s.deliver}, log)
 	return s
 }
 
@@ -71,13 +74,14 @@ func (s *sources) watch(st netwatch.State, heeded func(ifname string) bool) {
 	}
 	s.routers.Watch(links...)
 	s.leases.Watch(links...)
+	s.manager.Watch(links...)
 }
 
 // run runs every source until ctx ends. One that fails is missed, no more: its
 // networks are known by what the others and the kernel say.
 func (s *sources) run(ctx context.Context) {
 	var running sync.WaitGroup
-	for _, one := range []source{s.routers, s.dhcp4, s.dhcp6, s.leases} {
+	for _, one := range []source{s.routers, s.dhcp4, s.dhcp6, s.leases, s.manager} {
 		running.Go(func() {
 			if err := one.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 				s.log.Warn("a source of provisioning domains has stopped", "error", err)

@@ -2,15 +2,15 @@ package host
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 
 	"github.com/godbus/dbus/v5"
 	"golang.org/x/sys/unix"
+
+	"mifvif/netwatch/bus"
 )
 
 const (
@@ -18,11 +18,8 @@ const (
 	resolvedPath    = "/org/freedesktop/resolve1"
 	resolvedManager = "org.freedesktop.resolve1.Manager"
 	resolvedLink    = "org.freedesktop.resolve1.Link"
-	busName         = "org.freedesktop.DBus"
 	getProperty     = "org.freedesktop.DBus.Properties.Get"
 )
-
-var errOtherNamespace = errors.New("systemd-resolved serves another network namespace")
 
 // linkServer is one entry of resolved's a(iay).
 type linkServer struct {
@@ -48,69 +45,16 @@ type resolved struct{ conn *dbus.Conn }
 
 // dialResolved connects to the resolved that runs and serves our network
 // namespace: its interface numbers mean nothing in any other.
-func dialResolved(ctx context.Context, bus string) (*resolved, error) {
-	conn, err := connect(ctx, bus)
+func dialResolved(ctx context.Context, address string) (*resolved, error) {
+	conn, err := bus.Connect(ctx, address)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the system bus: %w", err)
 	}
-	r := &resolved{conn}
-	if err := r.check(ctx); err != nil {
+	if _, err := bus.Owner(ctx, conn, resolvedName); err != nil {
 		conn.Close()
 		return nil, err
 	}
-	return r, nil
-}
-
-// connect opens the bus. The connection outlives ctx, which bounds only how
-// long its beginning may take.
-func connect(ctx context.Context, bus string) (*dbus.Conn, error) {
-	open := func() (*dbus.Conn, error) { return dbus.Dial(bus) }
-	if bus == "" {
-		open = func() (*dbus.Conn, error) { return dbus.SystemBusPrivate() }
-	}
-	conn, err := open()
-	if err != nil {
-		return nil, err
-	}
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	if err := greet(conn); err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return conn, nil
-}
-
-func greet(conn *dbus.Conn) error {
-	if err := conn.Auth(nil); err != nil {
-		return err
-	}
-	return conn.Hello()
-}
-
-// check asks the bus who resolved is, without starting it.
-func (r *resolved) check(ctx context.Context) error {
-	var owner string
-	if err := r.conn.BusObject().CallWithContext(ctx, busName+".GetNameOwner", 0, resolvedName).Store(&owner); err != nil {
-		return fmt.Errorf("find systemd-resolved: %w", err)
-	}
-	var pid uint32
-	if err := r.conn.BusObject().CallWithContext(ctx, busName+".GetConnectionUnixProcessID", 0, owner).Store(&pid); err != nil {
-		return fmt.Errorf("find systemd-resolved: %w", err)
-	}
-	if !sameNetwork(int(pid)) {
-		return errOtherNamespace
-	}
-	return nil
-}
-
-// sameNetwork reports whether a process is in our network namespace.
-func sameNetwork(pid int) bool {
-	theirs, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/ns/net")
-	if err != nil {
-		return false
-	}
-	ours, err := os.Readlink("/proc/thread-self/ns/net")
-	return err == nil && ours == theirs
+	return &resolved{conn}, nil
 }
 
 // close ends the connection.

@@ -1,12 +1,9 @@
 package host
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,40 +13,9 @@ import (
 
 	"github.com/godbus/dbus/v5"
 	"github.com/godbus/dbus/v5/prop"
-)
 
-// bus runs a message bus of the test's own.
-func bus(t *testing.T) string {
-	t.Helper()
-	exe, err := exec.LookPath("dbus-daemon")
-	if err != nil {
-		missing(t, "dbus-daemon is not installed (apt-get install dbus)")
-	}
-	dir := t.TempDir()
-	conf := filepath.Join(dir, "bus.conf")
-	write(t, conf, `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><listen>unix:path=`+dir+`/bus</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy>
-</busconfig>`, 0o644)
-	cmd := exec.Command(exe, "--config-file="+conf, "--nofork", "--print-address")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	address, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatalf("start dbus-daemon: %v", err)
-	}
-	return strings.TrimSpace(address)
-}
+	"mifvif/netwatch/bus/bustest"
+)
 
 // fakeResolved is systemd-resolved as far as it is spoken to.
 type fakeResolved struct {
@@ -131,7 +97,7 @@ func serveResolved(t *testing.T, address string, f *fakeResolved) {
 
 func TestResolvedIsTold(t *testing.T) {
 	cfg := setting(t)
-	cfg.Mode, cfg.Bus = Auto, bus(t)
+	cfg.Mode, cfg.Bus = Auto, bustest.Start(t)
 	f := &fakeResolved{old: true}
 	serveResolved(t, cfg.Bus, f)
 	stub := "nameserver 127.0.0.53\noptions edns0 trust-ad\nsearch .\n"
@@ -158,7 +124,7 @@ func TestResolvedIsTold(t *testing.T) {
 
 func TestFileIsPointedTooWhereItPassesResolvedBy(t *testing.T) {
 	cfg := setting(t)
-	cfg.Mode, cfg.Bus = Auto, bus(t)
+	cfg.Mode, cfg.Bus = Auto, bustest.Start(t)
 	serveResolved(t, cfg.Bus, new(fakeResolved))
 	write(t, cfg.Path, theirs, 0o644)
 	if foreign(cfg.Path) {
@@ -175,7 +141,7 @@ func TestFileIsPointedTooWhereItPassesResolvedBy(t *testing.T) {
 
 func TestDiscoverAsksResolvedForLinks(t *testing.T) {
 	cfg := setting(t)
-	cfg.Bus = bus(t)
+	cfg.Bus = bustest.Start(t)
 	serveResolved(t, cfg.Bus, new(fakeResolved))
 	write(t, cfg.Path, "nameserver 127.0.0.53\n", 0o644)
 	u := Discover(t.Context(), cfg, quiet())
@@ -186,7 +152,7 @@ func TestDiscoverAsksResolvedForLinks(t *testing.T) {
 
 func TestForgetfulResolvedIsToldAgain(t *testing.T) {
 	cfg := setting(t)
-	cfg.Mode, cfg.Bus = Resolved, bus(t)
+	cfg.Mode, cfg.Bus = Resolved, bustest.Start(t)
 	f := new(fakeResolved)
 	serveResolved(t, cfg.Bus, f)
 	p := point(t, cfg)
@@ -203,10 +169,7 @@ func TestForgetfulResolvedIsToldAgain(t *testing.T) {
 }
 
 func TestResolvedOfAnotherNetworkIsLeftAlone(t *testing.T) {
-	if sameNetwork(os.Getpid()) != true || sameNetwork(1<<30) {
-		t.Error("network namespaces are told apart wrongly")
-	}
-	address := bus(t)
+	address := bustest.Start(t)
 	f := new(fakeResolved)
 	serveResolved(t, address, f)
 	alone(t, 0x40000000, func(t *testing.T) { // CLONE_NEWNET

@@ -2,6 +2,7 @@ package lease_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -40,6 +41,33 @@ CLIENTID=ff00
 "Servers":{"DNS":[[10,1,0,53],[127,0,0,1],[10,1,0,54]],"NTP":[[10,1,0,123]]},
 "Classless_Routes":[{"Destination":[10,66,0,0],"Gateway":[10,1,0,1],"DestinationPrefixLength":24}]}`
 )
+
+// link is a link's file as systemd 252 lays it out.
+const link = `# This is private data. Do not parse.
+ADMIN_STATE=configured
+OPER_STATE=routable
+DNS=192.0.2.53 [2001:db8::53]:5353#dns.example.com fe80::1%2 127.0.0.53 192.0.2.53
+DOMAINS=home.example.com
+ROUTE_DOMAINS=corp.example.com . 10.in-addr.arpa
+`
+
+func TestLinksOfNetworkdAreRestated(t *testing.T) {
+	r, err := lease.ParseLink([]byte(link), 2, time.Unix(1, 0))
+	if err != nil || r.Origin != pvd.FromManager {
+		t.Fatal(r, err)
+	}
+	got := lines(r)
+	for _, z := range r.Zones {
+		got = append(got, "zone "+z.Name)
+	}
+	want := []string{"dns 192.0.2.53", "dns 2001:db8::53", "dns fe80::1", "search home.example.com", "zone corp.example.com", "zone 10.in-addr.arpa"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := lease.ParseLink([]byte("no assignment"), 2, time.Unix(1, 0)); err == nil {
+		t.Error("what is no state file is refused")
+	}
+}
 
 func lines(r pvd.Report) (out []string) {
 	for _, x := range r.NextHops {
@@ -99,18 +127,27 @@ func TestLeasesAreFollowed(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	if err := os.WriteFile(filepath.Join(dir, "2"), []byte(old), 0o600); err != nil {
-		t.Fatal(err)
+	for name, content := range map[string]string{"leases/2": old, "links/3": link} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700), os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.Watch(netwatch.Link{Index: 2, Name: "e1"}, netwatch.Link{Index: 3, Name: "e2"})
 	if r := <-reports; r.Ifindex != 2 || len(r.Resolvers) != 2 {
 		t.Errorf("the lease is %+v", r)
 	}
-	if err := os.Remove(filepath.Join(dir, "2")); err != nil {
+	if r := <-reports; r.Ifindex != 3 || r.Origin != pvd.FromManager || len(r.Zones) != 2 {
+		t.Errorf("the link is %+v", r)
+	}
+	if err := os.Remove(filepath.Join(dir, "leases", "2")); err != nil {
 		t.Fatal(err)
 	}
-	s.Watch(netwatch.Link{Index: 2, Name: "e1"})
-	if r := <-reports; !r.Until.Equal(r.Received) || len(r.Resolvers) != 0 {
+	s.Watch(netwatch.Link{Index: 2, Name: "e1"}) // e2 is gone, and e1's lease
+	gone := []pvd.Report{<-reports, <-reports}
+	if gone[0].Ifindex+gone[1].Ifindex != 5 || gone[0].Origin == gone[1].Origin {
+		t.Errorf("withdrawn: %+v", gone)
+	}
+	if r := gone[0]; !r.Until.Equal(r.Received) || len(r.Resolvers) != 0 {
 		t.Errorf("not withdrawn: %+v", r)
 	}
 }
@@ -118,9 +155,11 @@ func TestLeasesAreFollowed(t *testing.T) {
 func FuzzLease(f *testing.F) {
 	f.Add([]byte(old))
 	f.Add([]byte(young))
+	f.Add([]byte(link))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, _ := lease.ParseLease(b, 2, time.Unix(1, 0))
-		if len(r.Routes) > 64 || len(r.Resolvers) > 16 || len(r.Search) > 64 {
+		l, _ := lease.ParseLink(b, 2, time.Unix(1, 0))
+		if len(r.Routes) > 64 || max(len(r.Resolvers), len(l.Resolvers)) > 16 || max(len(r.Search), len(l.Search), len(l.Zones)) > 64 {
 			t.Fatal("unbounded")
 		}
 	})

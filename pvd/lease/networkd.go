@@ -59,13 +59,13 @@ func ParseLease(b []byte, ifindex int, received time.Time) (pvd.Report, error) {
 		hop(&r, a)
 	}
 	for _, a := range addresses(all["DNS"]) {
-		resolver(&r, a)
+		wire.AddServer(&r, a.String())
 	}
 	for _, a := range addresses(all["NTP"]) {
 		timeServer(&r, a)
 	}
 	for name := range strings.FieldsSeq(all["DOMAIN_SEARCH_LIST"] + " " + all["DOMAINNAME"]) {
-		search(&r, name)
+		wire.AddSearch(&r, name)
 	}
 	routes := all["CLASSLESS_ROUTES"]
 	if routes == "" {
@@ -81,6 +81,26 @@ func ParseLease(b []byte, ifindex int, received time.Time) (pvd.Report, error) {
 	}
 	if uri, err := wire.PortalURI([]byte(all["CAPTIVE_PORTAL"])); err == nil {
 		r.Portal = pvd.PortalAPI{URI: uri, Origin: pvd.FromDHCPv4}
+	}
+	return r, nil
+}
+
+// ParseLink restates a file of /run/systemd/netif/links: the resolvers and domains
+// that networkd has the interface use, its user's own included.
+func ParseLink(b []byte, ifindex int, received time.Time) (pvd.Report, error) {
+	r := pvd.Report{Origin: pvd.FromManager, Ifindex: ifindex, Received: received}
+	all, err := assignments(b)
+	if err != nil {
+		return r, err
+	}
+	for s := range strings.FieldsSeq(all["DNS"]) {
+		wire.AddServer(&r, s)
+	}
+	for name := range strings.FieldsSeq(all["DOMAINS"]) {
+		wire.AddDomain(&r, name)
+	}
+	for name := range strings.FieldsSeq(all["ROUTE_DOMAINS"]) {
+		wire.AddDomain(&r, "~"+strings.TrimPrefix(name, "~"))
 	}
 	return r, nil
 }
@@ -116,7 +136,7 @@ func fromJSON(r *pvd.Report, b []byte) error {
 		hop(r, o.addr())
 	}
 	for _, o := range in.Servers.DNS {
-		resolver(r, o.addr())
+		wire.AddServer(r, o.addr().String())
 	}
 	for _, o := range in.Servers.NTP {
 		timeServer(r, o.addr())
@@ -147,21 +167,9 @@ func hop(r *pvd.Report, a netip.Addr) {
 	}
 }
 
-func resolver(r *pvd.Report, a netip.Addr) {
-	if wire.Server(a) && len(r.Resolvers) < wire.MaxServers {
-		r.Resolvers = append(r.Resolvers, pvd.Resolver{Addr: netip.AddrPortFrom(a, 53), Origin: r.Origin})
-	}
-}
-
 func timeServer(r *pvd.Report, a netip.Addr) {
 	if wire.Server(a) && len(r.NTP) < wire.MaxServers {
 		r.NTP = append(r.NTP, pvd.TimeServer{Addr: a, Origin: r.Origin})
-	}
-}
-
-func search(r *pvd.Report, name string) {
-	if n, err := wire.TextName([]byte(name)); err == nil && len(r.Search) < wire.MaxNames {
-		r.Search = append(r.Search, pvd.Zone{Name: n, Origin: r.Origin})
 	}
 }
 

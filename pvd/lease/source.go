@@ -14,12 +14,30 @@ import (
 	"time"
 
 	"mifvif/netwatch"
+	"mifvif/netwatch/bus"
 	"mifvif/pvd"
 )
 
-// Directory is where systemd-networkd keeps its leases, a file for each interface
-// by its index.
-const Directory = "/run/systemd/netif/leases"
+// Directory is where systemd-networkd keeps its state: leases/ and links/ have a file
+// for each interface, by its index.
+const Directory = "/run/systemd/netif"
+
+// kind is one directory of state files.
+type kind struct {
+	name   string
+	origin pvd.Origin
+	parse  func(b []byte, ifindex int, received time.Time) (pvd.Report, error)
+}
+
+func kinds() []kind {
+	return []kind{{"leases", pvd.FromDHCPv4, ParseLease}, {"links", pvd.FromManager, ParseLink}}
+}
+
+// file names one state file.
+type file struct {
+	origin pvd.Origin
+	index  int
+}
 
 // every is how often the files are looked at: networkd replaces them by renaming.
 const every = 5 * time.Second
@@ -63,9 +81,15 @@ func (s *Source) Watch(links ...netwatch.Link) {
 	}
 }
 
-// Run reads the files until ctx ends. Where networkd does not run there are none.
+// Run reads the files until ctx ends. Where networkd does not run there are none, and
+// where the host's first process is in another network namespace they are about
+// other interfaces.
 func (s *Source) Run(ctx context.Context) error {
-	said := make(map[int][]byte) // content by interface
+	if s.config.Directory == Directory && !bus.Here(1) {
+		<-ctx.Done()
+		return nil
+	}
+	said := make(map[file][]byte) // content
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
@@ -80,45 +104,51 @@ func (s *Source) Run(ctx context.Context) error {
 }
 
 // read delivers what has changed since said.
-func (s *Source) read(said map[int][]byte) {
+func (s *Source) read(said map[file][]byte) {
 	s.mu.Lock()
 	links := s.links
 	s.mu.Unlock()
-	now := time.Now()
-	there := make(map[int]bool, len(links))
+	there := make(map[file]bool, len(links))
 	for _, l := range links {
-		there[l.Index] = true
-		b, err := readFile(filepath.Join(s.config.Directory, strconv.Itoa(l.Index)))
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			s.withdraw(said, l.Index, now)
-			continue
-		case err != nil || bytes.Equal(b, said[l.Index]):
-			continue
+		for _, k := range kinds() {
+			f := file{k.origin, l.Index}
+			if s.follow(said, f, k, l) {
+				there[f] = true
+			}
 		}
-		r, err := ParseLease(b, l.Index, now)
-		if err != nil {
-			s.log.Debug("a lease of systemd-networkd cannot be read", "interface", l.Name, "error", err)
-			s.withdraw(said, l.Index, now)
-			continue
-		}
-		said[l.Index] = b
-		s.config.Deliver(r)
 	}
-	for index := range said {
-		if !there[index] {
-			s.withdraw(said, index, now)
+	for f := range said {
+		if !there[f] {
+			s.withdraw(said, f)
 		}
 	}
 }
 
-// withdraw takes back what was said of an interface, if anything was.
-func (s *Source) withdraw(said map[int][]byte, index int, now time.Time) {
-	if said[index] == nil {
-		return
+// follow delivers what has changed in one file; it is false where the file is not
+// there, or none of networkd's.
+func (s *Source) follow(said map[file][]byte, f file, k kind, l netwatch.Link) bool {
+	b, err := readFile(filepath.Join(s.config.Directory, k.name, strconv.Itoa(l.Index)))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false
+	case err != nil || bytes.Equal(b, said[f]):
+		return true
 	}
-	delete(said, index)
-	s.config.Deliver(pvd.Report{Origin: pvd.FromDHCPv4, Ifindex: index, Received: now, Until: now})
+	r, err := k.parse(b, l.Index, time.Now())
+	if err != nil {
+		s.log.Debug("a state file of systemd-networkd cannot be read", "interface", l.Name, "file", k.name, "error", err)
+		return false
+	}
+	said[f] = b
+	s.config.Deliver(r)
+	return true
+}
+
+// withdraw takes back what a file said.
+func (s *Source) withdraw(said map[file][]byte, f file) {
+	delete(said, f)
+	now := time.Now()
+	s.config.Deliver(pvd.Report{Origin: f.origin, Ifindex: f.index, Received: now, Until: now})
 }
 
 // readFile reads as much of a file as a state file may have, and one byte more.
