@@ -137,6 +137,9 @@ func (h *heard) moved(v *voice, r *Report) {
 		}
 		if o.sender != v.sender {
 			o.said.Adverts = without(o.said.Adverts, r.Adverts)
+			for _, ad := range r.Adverts {
+				o.leave(ad.Prefix)
+			}
 			return false
 		}
 		o.yield(r)

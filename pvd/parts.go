@@ -224,6 +224,11 @@ func (d *division) advertiser(a netip.Addr) *part {
 					owner, longest = p, ad.Prefix.Bits()
 				}
 			}
+			for _, was := range v.auto { // a prefix that is withdrawn keeps its address
+				if was.prefix.Bits() > longest && was.prefix.Contains(a) {
+					owner, longest = p, was.prefix.Bits()
+				}
+			}
 		}
 	}
 	return owner

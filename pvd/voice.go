@@ -27,6 +27,7 @@ type voice struct {
 	seat   netip.Addr
 	said   Report
 	router time.Time // until when it is a default router; zero: it is none
+	auto   []autoconfigured
 }
 
 // hear takes a report in. A router speaks only of what it names, every other
@@ -38,7 +39,9 @@ func (v *voice) hear(r *Report) {
 		old = Report{}
 	}
 	now := *r
-	now.Adverts = merge(old.Adverts, r.adverts(), at, maxAdverts)
+	adverts := r.adverts()
+	now.Adverts = merge(old.Adverts, adverts, at, maxAdverts)
+	v.configure(adverts, at)
 	now.Routes = merge(old.Routes, r.Routes, at, maxNamed)
 	now.Resolvers = merge(old.Resolvers, r.Resolvers, at, maxServers)
 	now.Zones = merge(old.Zones, r.Zones, at, maxNamed)
@@ -80,6 +83,9 @@ func (r *Report) adverts() []Advert {
 // yield takes out of v what another voice of the same router has just said: an
 // object belongs to the domain that provisioned it last (RFC 8801 3.4).
 func (v *voice) yield(r *Report) {
+	for _, ad := range r.Adverts {
+		v.leave(ad.Prefix)
+	}
 	v.said.Adverts = without(v.said.Adverts, r.Adverts)
 	v.said.Routes = without(v.said.Routes, r.Routes)
 	v.said.Resolvers = without(v.said.Resolvers, r.Resolvers)
@@ -108,6 +114,9 @@ func (v *voice) expire(now time.Time) {
 	if ended(v.router, now) {
 		v.router = time.Time{}
 	}
+	if slices.ContainsFunc(v.auto, func(a autoconfigured) bool { return ended(a.valid, now) }) {
+		v.auto = slices.DeleteFunc(slices.Clone(v.auto), func(a autoconfigured) bool { return ended(a.valid, now) })
+	}
 }
 
 // next returns when something of v is over, zero if nothing ever is.
@@ -115,6 +124,9 @@ func (v *voice) next() time.Time {
 	s := &v.said
 	at := soonest(soonest(soonest(v.router, s.Adverts), s.Routes), s.Resolvers)
 	at = soonest(soonest(soonest(soonest(at, s.Zones), s.Search), s.NTP), s.PREF64)
+	for _, a := range v.auto {
+		at = earlier(at, a.valid)
+	}
 	return earlier(earlier(soonest(at, s.NextHops), s.Portal.Until), s.Until)
 }
 
@@ -123,7 +135,7 @@ func (v *voice) next() time.Time {
 func (v *voice) holds() bool {
 	s := &v.said
 	return len(s.Adverts)+len(s.Routes)+len(s.Resolvers)+len(s.Zones)+len(s.Search)+len(s.NTP)+len(s.PREF64)+
-		len(s.NextHops)+len(s.Selection)+len(s.Addresses) > 0 || s.Portal.URI != "" || s.MTU != 0 || s.NoInternet
+		len(s.NextHops)+len(s.Selection)+len(s.Addresses)+len(v.auto) > 0 || s.Portal.URI != "" || s.MTU != 0 || s.NoInternet
 }
 
 // silent reports whether v can be forgotten. What has neither an end nor content

@@ -21,18 +21,15 @@ func (v *view) identifier(ifindex int) netip.Addr {
 }
 
 // wanted returns the addresses that the kernel does not form for p (RFC 4862
-// 5.5.3): one in each prefix inside a PvD option that has the A flag.
+// 5.5.3): one in each prefix inside a PvD option that has, or had, the A flag.
 func (p *part) wanted(like netip.Addr) []Wanted {
 	if !like.IsValid() {
 		return nil
 	}
 	var out []Wanted
 	for _, v := range p.voices {
-		for _, ad := range v.said.Adverts {
-			if !ad.Nested || !ad.Auto || ad.Prefix.Bits() != 128-identifierBits || ad.Prefix.Addr().IsLinkLocalUnicast() {
-				continue
-			}
-			w := Wanted{Prefix: formed(ad.Prefix, like), Valid: ad.Until, Preferred: ad.Preferred}
+		for _, a := range v.auto {
+			w := Wanted{Prefix: formed(a.prefix, like), Valid: a.valid, Preferred: a.preferred}
 			if !slices.ContainsFunc(out, func(o Wanted) bool { return o.Prefix == w.Prefix }) {
 				out = append(out, w)
 			}

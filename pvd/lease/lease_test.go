@@ -60,7 +60,7 @@ func TestLinksOfNetworkdAreRestated(t *testing.T) {
 	for _, z := range r.Zones {
 		got = append(got, "zone "+z.Name)
 	}
-	want := []string{"dns 192.0.2.53", "dns 2001:db8::53", "dns fe80::1", "search home.example.com", "zone corp.example.com", "zone 10.in-addr.arpa"}
+	want := []string{"dns 192.0.2.53", "dns 2001:db8::53", "dns fe80::1%2", "search home.example.com", "zone corp.example.com", "zone 10.in-addr.arpa"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -3,6 +3,7 @@ package wire
 import (
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"mifvif/pvd"
@@ -21,8 +22,12 @@ func AddServer(r *pvd.Report, text string) {
 		}
 		addr = port.Addr()
 	}
-	one := pvd.Resolver{Addr: netip.AddrPortFrom(addr.WithZone("").Unmap(), port.Port()), Origin: r.Origin}
-	if Server(one.Addr.Addr()) && len(r.Resolvers) < MaxServers && !slices.Contains(r.Resolvers, one) {
+	addr = addr.WithZone("").Unmap()
+	if addr.Is6() && addr.IsLinkLocalUnicast() {
+		addr = addr.WithZone(strconv.Itoa(r.Ifindex)) // asked on the link that has it
+	}
+	one := pvd.Resolver{Addr: netip.AddrPortFrom(addr, port.Port()), Origin: r.Origin}
+	if Server(addr) && len(r.Resolvers) < MaxServers && !slices.Contains(r.Resolvers, one) {
 		r.Resolvers = append(r.Resolvers, one)
 	}
 }
