@@ -31,7 +31,7 @@ type Dialer interface {
 	DialTCP(ctx context.Context, d *pvd.Domain, src netip.Addr, dst netip.AddrPort, tos uint8) (stack.Uplink, error)
 }
 
-// Owners says whose a flow of this host is, as far as the rules in force ask. It is
+// Owners says whose a flow of this host is, as far as the policy in force asks. It is
 // asked once for each decision and may take the time of a few system calls; it
 // must be safe for concurrent use.
 type Owners interface {

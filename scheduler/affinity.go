@@ -41,10 +41,30 @@ func hashAddr(h uint64, a netip.Addr) uint64 {
 	return mix(h, uint64(a.BitLen()))
 }
 
+// Whose number appSide returns.
+const (
+	ofAddress uint64 = iota
+	ofGroup
+	ofUser
+)
+
+// appSide returns one number for the app that sends f: its control group, else
+// its user, on a host that has no groups; a host behind a LAN's interface by its
+// address. The root group is nobody's: it holds what was put into none.
+func (s *Scheduler) appSide(f *subject) uint64 {
+	switch o := &f.Owner; {
+	case f.Ingress == "" && len(o.Cgroup) > len("/"):
+		return hashString(mix(hashSeed, ofGroup), o.Cgroup)
+	case f.Ingress == "" && o.Known:
+		return mix(mix(hashSeed, ofUser), uint64(o.UID))
+	}
+	return hashAddr(mix(hashSeed, ofAddress), s.app(f.src))
+}
+
 // affinityKey returns one number for all flows that are kept together: two
-// flows have the same if the affinity says so. app is the app side.
-func (s *Scheduler) affinityKey(kind Affinity, app netip.Addr, f *subject) uint64 {
-	h := hashAddr(mix(hashSeed, uint64(kind)), app)
+// flows have the same if the affinity says so.
+func (s *Scheduler) affinityKey(kind Affinity, f *subject) uint64 {
+	h := mix(mix(hashSeed, uint64(kind)), s.appSide(f))
 	switch kind {
 	case AffinityNone:
 		h = hashAddr(h, f.dst)

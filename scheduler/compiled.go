@@ -1,5 +1,7 @@
 package scheduler
 
+import "cmp"
+
 // compiled is what of a policy does not depend on the domains there are.
 type compiled struct {
 	actors [actors]*index // places as in snapshot.rules
@@ -16,6 +18,9 @@ type Needs struct {
 	Owner, Cgroup, Process bool
 	Recovery               bool // Recover may want something of a flow
 	time                   bool
+	// App: whose the flow is and its group, because the flows of an app are kept
+	// together.
+	App bool
 }
 
 // add notes what a match asks for.
@@ -47,5 +52,18 @@ func compile(policy *Policy) *compiled {
 		c.actors[actor] = newIndex(by[actor], false)
 	}
 	c.naming = newIndex(naming, true)
+	c.needs.App = together(policy)
 	return c
+}
+
+// together reports whether a policy may keep the flows of an app together.
+func together(policy *Policy) bool {
+	sticks := cmp.Or(policy.Algorithm, Weighted).sticks()
+	kept := policy.Affinity != AffinityNone
+	for i := range policy.Rules {
+		r := &policy.Rules[i]
+		sticks = sticks || r.Algorithm != Inherit && r.Algorithm.sticks()
+		kept = kept || r.Affinity != AffinityInherit && r.Affinity != AffinityNone
+	}
+	return sticks && kept
 }

@@ -78,7 +78,7 @@ func (p *pick) order() {
 	p.by = p.algorithm()
 	var stuck *pvd.Domain
 	if p.by.sticks() {
-		p.key = p.affinityKey(p.affinity(), p.app(p.flow.src), &p.flow)
+		p.key = p.affinityKey(p.affinity(), &p.flow)
 		stuck = p.stuck(p.key)
 	}
 	p.prefix = pathPrefix(p.flow.dst)

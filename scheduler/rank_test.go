@@ -101,10 +101,71 @@ func TestAffinityIsWhatIsKeptTogether(t *testing.T) {
 			a, b := newSubject(base), base
 			f(&b)
 			about := newSubject(b)
-			same := s.affinityKey(tt.affinity, a.src, &a) == s.affinityKey(tt.affinity, about.src, &about)
+			same := s.affinityKey(tt.affinity, &a) == s.affinityKey(tt.affinity, &about)
 			if same != tt.keeps[name] {
 				t.Errorf("affinity %d, another %s: kept together is %v, want %v", tt.affinity, name, same, tt.keeps[name])
 			}
+		}
+	}
+}
+
+// TestWhoseFlowsAreKeptTogether: an app of this host is its control group, else its
+// user, and of a LAN its client's address.
+func TestWhoseFlowsAreKeptTogether(t *testing.T) {
+	s := New(Config{Source: firstSource, App: func(a netip.Addr) netip.Addr {
+		if netip.MustParsePrefix("198.18.0.0/15").Contains(a) {
+			return netip.Addr{}
+		}
+		return a
+	}})
+	who := func(ingress, src string, o flow.Owner) flow.Flow {
+		f := to("192.0.2.80:443", "www.example.com")
+		f.Ingress, f.Src, f.Owner = ingress, netip.MustParseAddrPort(src), o
+		return f
+	}
+	owner := func(uid uint32, group, process string) flow.Owner {
+		return flow.Owner{Known: true, UID: uid, Cgroup: group, Process: process}
+	}
+	for what, c := range map[string]struct {
+		a, b flow.Flow
+		same bool
+	}{
+		"one group":              {who("", "198.18.0.1:1", owner(1, "/a", "x")), who("", "198.18.0.1:2", owner(2, "/a", "y")), true},
+		"two groups":             {who("", "198.18.0.1:1", owner(1, "/a", "x")), who("", "198.18.0.1:1", owner(1, "/b", "x")), false},
+		"one user":               {who("", "198.18.0.1:1", owner(1, "", "x")), who("", "198.18.0.1:2", owner(1, "", "y")), true},
+		"two users":              {who("", "198.18.0.1:1", owner(1, "", "x")), who("", "198.18.0.1:1", owner(2, "", "x")), false},
+		"users in no group":      {who("", "198.18.0.1:1", owner(1, "/", "x")), who("", "198.18.0.1:1", owner(2, "/", "x")), false},
+		"nobody known":           {who("", "198.18.0.1:1", flow.Owner{}), who("", "198.18.1.1:2", flow.Owner{}), true},
+		"user 0 and nobody":      {who("", "198.18.0.1:1", owner(0, "", "")), who("", "198.18.0.1:1", flow.Owner{}), false},
+		"one client of a LAN":    {who("lan", "192.168.7.7:1", flow.Owner{}), who("lan", "192.168.7.7:2", flow.Owner{}), true},
+		"two clients of a LAN":   {who("lan", "192.168.7.7:1", flow.Owner{}), who("lan", "192.168.7.8:1", flow.Owner{}), false},
+		"a client and this host": {who("lan", "192.168.7.7:1", owner(1, "/a", "x")), who("", "192.168.7.7:1", owner(1, "/a", "x")), false},
+	} {
+		a, b := newSubject(c.a), newSubject(c.b)
+		if same := s.affinityKey(AffinitySite, &a) == s.affinityKey(AffinitySite, &b); same != c.same {
+			t.Errorf("%s: kept together is %v, want %v", what, same, c.same)
+		}
+	}
+}
+
+// TestNobodyIsAskedWhoseAFlowIsForNothing: only a policy that keeps the flows of
+// an app together, over more than one domain, asks.
+func TestNobodyIsAskedWhoseAFlowIsForNothing(t *testing.T) {
+	for what, c := range map[string]struct {
+		policy  Policy
+		domains []*pvd.Domain
+		want    bool
+	}{
+		"the defaults":          {Policy{}, two(), true},
+		"one domain":            {Policy{}, two()[:1], false},
+		"each flow for itself":  {Policy{Affinity: AffinityNone}, two(), false},
+		"an order of domains":   {Policy{Algorithm: Priority}, two(), false},
+		"a rule with affinity":  {Policy{Affinity: AffinityNone, Rules: []Rule{{Affinity: AffinitySite}}}, two(), true},
+		"a rule with algorithm": {Policy{Algorithm: Overflow, Rules: []Rule{{Algorithm: LeastUsed}}}, two(), true},
+		"a rule with neither":   {Policy{Algorithm: Overflow, Rules: []Rule{{Prefer: []string{"lte"}}}}, two(), false},
+	} {
+		if got := house(c.policy, c.domains...).Needs(); got.App != c.want || got.Owner {
+			t.Errorf("%s: needs %+v, want App %v", what, got, c.want)
 		}
 	}
 }

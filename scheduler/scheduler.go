@@ -93,8 +93,14 @@ func (s *Scheduler) Named(f flow.Flow) bool {
 	return snap.named(&about)
 }
 
-// Needs returns what the rules in force have to be told of a flow.
-func (s *Scheduler) Needs() Needs { return s.snapshot.Load().needs }
+// Needs returns what the policy in force has to be told of a flow. Where there is
+// one domain only, nothing is to be kept together.
+func (s *Scheduler) Needs() Needs {
+	snap := s.snapshot.Load()
+	n := snap.needs
+	n.App = n.App && snap.several
+	return n
+}
 
 // Pending returns the names of domains that rules mention and that are not
 // there, each once, in the order of the rules: a warning, not an error.

@@ -25,6 +25,7 @@ type snapshot struct {
 	inside    [2]members // has a private address: private networks may lie behind it
 	// insideMatters: private destinations have other candidates than public ones.
 	insideMatters [2]bool
+	several       bool // a family has more than one domain
 
 	claims *bart.Table[*owners] // who holds a destination to be its own
 	rules  [actors][]rule
@@ -70,6 +71,9 @@ func newSnapshot(set *pvd.Set, policy *Policy, last *snapshot, now time.Time) *s
 		reach := s.usable[f].and(&s.general[f])
 		reach = reach.without(&s.inside[f])
 		s.insideMatters[f] = !reach.empty()
+		if one := s.usable[f].next(0); one >= 0 {
+			s.several = s.several || s.usable[f].next(one+1) >= 0
+		}
 	}
 	s.order = placesOf(policy.Order, places)
 	s.place(places)

@@ -9,7 +9,7 @@ import (
 	"mifvif/scheduler"
 )
 
-// owners asks whose flows are, as far as the rules in force want to know.
+// owners asks whose flows are, as far as the policy in force wants to know.
 type owners struct {
 	finder    *owner.Finder
 	scheduler *scheduler.Scheduler
@@ -18,16 +18,20 @@ type owners struct {
 // Owner implements relay.Owners.
 func (o owners) Owner(f flow.Flow) flow.Owner {
 	needs := o.scheduler.Needs()
-	if !needs.Owner {
+	if !needs.Owner && !needs.App {
 		return flow.Owner{}
 	}
-	return o.finder.Find(f, owner.Want{Cgroup: needs.Cgroup, Process: needs.Process})
+	return o.finder.Find(f, owner.Want{Cgroup: needs.Cgroup || needs.App, Process: needs.Process})
 }
 
-// asker returns who put a question to one of the resolver's addresses: a rule
-// about an app holds for its names too (RFC 6418 5.5-E). Behind a resolver of
-// the host's own it is that one, and the app is not known.
+// asker returns who put a question to one of the resolver's addresses, where a
+// rule is about an app: it holds for its names too (RFC 6418 5.5-E). Behind a
+// resolver of the host's own it is that one, and the app is not known. Names are
+// kept together by host: the flows follow their answers.
 func (o owners) asker(app netip.AddrPort, listen []netip.Addr) flow.Owner {
+	if !o.scheduler.Needs().Owner {
+		return flow.Owner{}
+	}
 	for _, to := range listen {
 		if to.Is6() != app.Addr().Unmap().Is6() {
 			continue
