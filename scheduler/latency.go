@@ -35,7 +35,7 @@ func (p *pick) hesitate(at *[MaxCandidates]standing, stuck *pvd.Domain) {
 	case best.rank != mine.rank || best.latency == 0 && mine.latency > 0:
 		p.released = best.rank == mine.rank
 		return
-	case best.latency+best.latency/betterBy <= mine.latency:
+	case best.latency < mine.latency && best.latency+best.latency/betterBy <= mine.latency:
 		if p.released = p.sticky.rival(p.key, p.dec.candidates[0].Domain.Key(), p.noted()) >= betterFor; p.released {
 			return
 		}
