@@ -43,7 +43,9 @@ func (r *Relay) carry(h tun.Header, f flow.Flow, info *packet.Info, data []byte)
 	bound.Dst = asked
 	for _, c := range d.Candidates() {
 		to := choice(c, &d)
-		to.Owner = f.Owner
+		if r.cfg.Scheduler.Needs().Owner { // else whose it is keeps flows together, and no more
+			to.Owner = f.Owner
+		}
 		switch {
 		case c.To.IsValid():
 			to.Real = c.To
