@@ -88,7 +88,7 @@ func (s *stage) hasOwnDecision() bool {
 
 func (s *stage) start() bool {
 	s.left = filter(s.domains, func(d *pvd.Domain) bool {
-		return s.usable(d) && !(d.Cap.Stop && s.load[d.Key()].Spent)
+		return s.usable(d) && (!d.Cap.Stop || !s.load[d.Key()].Spent)
 	})
 	return len(s.left) > 0 || s.refuse(NoRoute, reasonUnusable)
 }
