@@ -18,21 +18,22 @@ import (
 const attrProtocol = 11
 
 func readAddresses(s *State) error {
-	req := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
-	req.AddData(nl.NewIfAddrmsg(netlink.FAMILY_ALL))
-	messages, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWADDR)
+	request := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
+	request.AddData(nl.NewIfAddrmsg(netlink.FAMILY_ALL))
+	var addresses []Address
+	err := dump(request, func(message []byte) error {
+		if a, ok := readAddress(message); ok {
+			addresses = append(addresses, a)
+		}
+		return nil
+	})
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return fmt.Errorf("list addresses: %w", err)
 	}
-	s.Addresses = s.Addresses[:0]
-	for _, m := range messages {
-		if a, ok := readAddress(m); ok {
-			s.Addresses = append(s.Addresses, a)
-		}
-	}
-	slices.SortFunc(s.Addresses, func(a, b Address) int {
+	slices.SortFunc(addresses, func(a, b Address) int {
 		return cmp.Or(cmp.Compare(a.Ifindex, b.Ifindex), comparePrefix(a.Prefix, b.Prefix))
 	})
+	s.Addresses = addresses
 	return err
 }
 
@@ -40,35 +41,35 @@ func readAddresses(s *State) error {
 // IFA_ADDRESS the peer's where both are there and differ; IPv6 has IFA_ADDRESS
 // alone.
 func readAddress(m []byte) (Address, bool) {
-	header := nl.DeserializeIfAddrmsg(m)
-	attrs, err := nl.ParseRouteAttr(m[header.Len():])
-	if err != nil || header.Family != unix.AF_INET && header.Family != unix.AF_INET6 {
+	if len(m) < unix.SizeofIfAddrmsg || m[0] != unix.AF_INET && m[0] != unix.AF_INET6 {
 		return Address{}, false
 	}
-	out := Address{Ifindex: int(header.Index), Valid: Forever, Preferred: Forever}
-	out.Global = header.Scope == unix.RT_SCOPE_UNIVERSE || header.Scope == unix.RT_SCOPE_SITE
-	flags := uint32(header.Flags)
+	family, bits, flags, scope := m[0], int(m[1]), uint32(m[2]), m[3]
+	out := Address{Ifindex: number(m[4:]), Valid: Forever, Preferred: Forever}
+	out.Global = scope == unix.RT_SCOPE_UNIVERSE || scope == unix.RT_SCOPE_SITE
 	var local, other netip.Addr
-	for _, a := range attrs {
-		switch {
-		case a.Attr.Type == unix.IFA_LOCAL:
-			local, _ = netip.AddrFromSlice(a.Value)
-		case a.Attr.Type == unix.IFA_ADDRESS:
-			other, _ = netip.AddrFromSlice(a.Value)
-		case a.Attr.Type == unix.IFA_FLAGS && len(a.Value) >= 4:
-			flags = binary.NativeEndian.Uint32(a.Value)
-		case a.Attr.Type == unix.IFA_CACHEINFO && len(a.Value) >= 8:
-			out.Preferred = lifetime(int(binary.NativeEndian.Uint32(a.Value)))
-			out.Valid = lifetime(int(binary.NativeEndian.Uint32(a.Value[4:])))
-		case a.Attr.Type == attrProtocol && len(a.Value) >= 1:
-			out.Protocol = int(a.Value[0])
+	err := attributes(m[unix.SizeofIfAddrmsg:], func(kind uint16, value []byte) {
+		switch kind {
+		case unix.IFA_LOCAL:
+			local, _ = netip.AddrFromSlice(value)
+		case unix.IFA_ADDRESS:
+			other, _ = netip.AddrFromSlice(value)
+		case unix.IFA_FLAGS:
+			flags = uint32(number(value))
+		case unix.IFA_CACHEINFO:
+			if len(value) >= 8 {
+				out.Preferred, out.Valid = lifetime(number(value)), lifetime(number(value[4:]))
+			}
+		case attrProtocol:
+			if len(value) >= 1 {
+				out.Protocol = int(value[0])
+			}
 		}
-	}
+	})
 	out.Deprecated = flags&unix.IFA_F_DEPRECATED != 0
 	out.Tentative = flags&unix.IFA_F_TENTATIVE != 0 && flags&unix.IFA_F_OPTIMISTIC == 0 || flags&unix.IFA_F_DADFAILED != 0
-	out.Temporary = flags&unix.IFA_F_TEMPORARY != 0 && header.Family == unix.AF_INET6
+	out.Temporary = flags&unix.IFA_F_TEMPORARY != 0 && family == unix.AF_INET6
 	out.Home = flags&unix.IFA_F_HOMEADDRESS != 0
-	bits := int(header.Prefixlen)
 	switch {
 	case local.IsValid() && other.IsValid() && local != other:
 		out.Peer, bits = other, local.BitLen() // the prefix is the peer's
@@ -76,7 +77,7 @@ func readAddress(m []byte) (Address, bool) {
 		local = other
 	}
 	out.Prefix = netip.PrefixFrom(local, bits)
-	return out, out.Prefix.IsValid()
+	return out, err == nil && out.Prefix.IsValid()
 }
 
 // SyncAddresses makes the addresses that carry mifvif's protocol what want says:
@@ -105,7 +106,7 @@ func SyncAddresses(have, want []Address) error {
 		was, there := present[at]
 		foreign := there && was.Protocol != Protocol
 		settled := there && was.Prefix == a.Prefix && a.Valid == Forever && was.Valid == Forever &&
-			was.Deprecated == a.deprecated() && was.Preferred == a.Preferred
+			was.Deprecated == a.deprecated() && (a.deprecated() || was.Preferred == a.Preferred)
 		if foreign || settled {
 			continue
 		}

@@ -1,12 +1,14 @@
 package netwatch_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"mifvif/lab"
 	"mifvif/netwatch"
@@ -57,6 +59,42 @@ func TestSyncAddressesArrivesAndLeavesOthersAlone(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", step.title, diff)
 		}
 	}
+}
+
+// TestSyncAddressesChangesNothingThatIsRight looks at what the kernel tells of: a
+// change that changes nothing wakes everybody who listens, ourselves included.
+func TestSyncAddressesChangesNothingThatIsRight(t *testing.T) {
+	n := newNode(t)
+	e1 := index(t, n, "e1")
+	var want []netwatch.Address
+	for _, p := range []string{"10.1.0.7/24", "10.1.0.8/32", "2001:db8:1::7/64"} {
+		want = append(want, netwatch.Address{Ifindex: e1, Prefix: prefix(p), Valid: netwatch.Forever, Preferred: netwatch.Forever})
+	}
+	for _, p := range []string{"198.18.1.7/32", "2001:2:0:1::7/128"} {
+		want = append(want, netwatch.Address{Ifindex: e1, Prefix: prefix(p), Valid: netwatch.Forever, Deprecated: true})
+	}
+	have := read(t, n).Addresses
+	must(t, n.Do(func() error { return netwatch.SyncAddresses(have, want) }))
+	settle(t, n)
+	have = read(t, n).Addresses
+	must(t, n.Do(func() error {
+		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		groups := uint32(unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR)
+		if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
+			return err
+		}
+		if err := netwatch.SyncAddresses(have, want); err != nil {
+			return err
+		}
+		if _, _, err := unix.Recvfrom(fd, make([]byte, 4096), 0); !errors.Is(err, unix.EAGAIN) {
+			t.Errorf("a second sync of the same addresses was told of (%v)", err)
+		}
+		return nil
+	}))
 }
 
 func TestSyncAddressesSetsLifetimesAnew(t *testing.T) {

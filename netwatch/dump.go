@@ -3,159 +3,104 @@ package netwatch
 import (
 	"encoding/binary"
 	"errors"
-	"net/netip"
-	"strings"
+	"fmt"
+	"time"
 
+	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
-// errShort says that a message of the kernel ends before what it announces.
-var errShort = errors.New("a route message is cut short")
+const (
+	// piece is how much of a dump the kernel hands over at once, in bytes: it makes
+	// as much of it at a time as the reader takes.
+	piece = 16 << 10
+	// stretch is how long a dump goes on before it stops for a breath. What packets
+	// wait for runs on the same processor, and nothing takes it from a reader that
+	// is fed as fast as it reads.
+	stretch = 200 * time.Microsecond
+	breath  = 200 * time.Microsecond
+	// dumpWithin bounds the wait for a kernel that does not answer.
+	dumpWithin = 10 * time.Second
+)
 
-// dumpRoutes hands on every route of a family (AF_INET, AF_INET6), one for each of
-// its next hops; the Route is valid during the call. The netlink library knows
-// nothing of routes by source, and would show them as if they were for all.
-func dumpRoutes(family uint8, hand func(*Route)) error {
-	req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, unix.NLM_F_DUMP)
-	req.AddData(&nl.RtMsg{RtMsg: unix.RtMsg{Family: family}})
-	var bad error
-	err := req.ExecuteIter(unix.NETLINK_ROUTE, unix.RTM_NEWROUTE, func(m []byte) bool {
-		bad = parseRoute(m, hand)
-		return bad == nil
-	})
-	return errors.Join(bad, err)
-}
-
-// parseRoute hands on what one message of the kernel's says. Copies of routes that
-// single destinations have are left out.
-func parseRoute(m []byte, hand func(*Route)) error {
-	if len(m) < unix.SizeofRtMsg {
-		return errShort
+// dump sends a request to the kernel of the calling thread's namespace and calls
+// take with the payload of every message that answers it, valid during the call; its
+// error ends the dump.
+// However long the answer is, others get the processor meanwhile. ErrDumpInterrupted
+// says that what was dumped changed under way: something may be missing.
+func dump(request *nl.NetlinkRequest, take func(payload []byte) error) error {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("open a netlink socket: %w", err)
 	}
-	head := nl.DeserializeRtMsg(m)
-	if head.Flags&unix.RTM_F_CLONED != 0 {
-		return nil
+	defer unix.Close(fd)
+	patience := unix.NsecToTimeval(int64(dumpWithin))
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience); err != nil {
+		return fmt.Errorf("bound the wait for netlink: %w", err)
 	}
-	r := Route{Table: int(head.Table), Type: routeType(int(head.Type)), Protocol: int(head.Protocol), Dst: anyPrefix(head.Family == unix.AF_INET6)}
-	r.flags(head.Flags)
-	var hops []byte
-	err := attributes(m[unix.SizeofRtMsg:], func(kind uint16, value []byte) {
-		switch kind {
-		case unix.RTA_DST:
-			r.Dst = netip.PrefixFrom(address(value), int(head.Dst_len))
-		case unix.RTA_SRC:
-			r.From = netip.PrefixFrom(address(value), int(head.Src_len))
-		case unix.RTA_PREFSRC:
-			r.Source = address(value)
-		case unix.RTA_OIF:
-			r.Ifindex = number(value)
-		case unix.RTA_PRIORITY:
-			r.Metric = number(value)
-		case unix.RTA_TABLE:
-			r.Table = number(value)
-		case unix.RTA_METRICS:
-			_ = attributes(value, r.Path.read)
-		case unix.RTA_MULTIPATH:
-			hops = value
-		default:
-			r.gateway(kind, value)
-		}
-	})
-	if err != nil || len(hops) == 0 {
-		if err == nil {
-			hand(&r)
-		}
-		return err
+	if err := unix.Sendto(fd, request.Serialize(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return fmt.Errorf("ask the kernel: %w", err)
 	}
-	return nextHops(hops, r, hand)
-}
-
-// nextHops hands on r by each of the next hops of a multipath route.
-func nextHops(b []byte, r Route, hand func(*Route)) error {
-	for len(b) > 0 {
-		if len(b) < unix.SizeofRtNexthop {
-			return errShort
+	d := dumping{sequence: request.Seq, take: take}
+	buf := make([]byte, piece)
+	for began := time.Now(); !d.done; {
+		n, _, err := unix.Recvfrom(fd, buf, 0)
+		if errors.Is(err, unix.EINTR) {
+			continue
 		}
-		n := int(binary.NativeEndian.Uint16(b))
-		if n < unix.SizeofRtNexthop || n > len(b) {
-			return errShort
+		if err != nil {
+			return fmt.Errorf("hear the kernel: %w", err)
 		}
-		one := r
-		one.flags(uint32(b[2]))
-		one.Ifindex = number(b[4:8])
-		if err := attributes(b[unix.SizeofRtNexthop:n], one.gateway); err != nil {
+		if err := d.hear(buf[:n]); err != nil {
 			return err
 		}
-		hand(&one)
-		b = b[min(aligned(n), len(b)):]
+		if !d.done && time.Since(began) > stretch {
+			time.Sleep(breath)
+			began = time.Now()
+		}
+	}
+	if d.interrupted {
+		return netlink.ErrDumpInterrupted
 	}
 	return nil
 }
 
-func (r *Route) flags(bits uint32) {
-	r.LinkDown = bits&(unix.RTNH_F_LINKDOWN|unix.RTNH_F_DEAD) != 0
-	r.OnLink = bits&unix.RTNH_F_ONLINK != 0
+// dumping is a dump under way.
+type dumping struct {
+	sequence          uint32
+	take              func([]byte) error
+	interrupted, done bool
 }
 
-// gateway takes the next hop, which may be of the other family (RFC 5549).
-func (r *Route) gateway(kind uint16, value []byte) {
-	switch {
-	case kind == unix.RTA_GATEWAY:
-		r.Gateway = address(value)
-	case kind == unix.RTA_VIA && len(value) > 2: // family, address
-		r.Gateway = address(value[2:])
-	}
-}
-
-// read takes one metric of a route.
-func (p *PathMetrics) read(kind uint16, value []byte) {
-	switch kind {
-	case unix.RTAX_LOCK:
-		p.MTULock, p.RTOMinLock = number(value)&(1<<unix.RTAX_MTU) != 0, number(value)&(1<<unix.RTAX_RTO_MIN) != 0
-	case unix.RTAX_MTU:
-		p.MTU = number(value)
-	case unix.RTAX_ADVMSS:
-		p.AdvMSS = number(value)
-	case unix.RTAX_HOPLIMIT:
-		p.HopLimit = number(value)
-	case unix.RTAX_INITCWND:
-		p.InitCwnd = number(value)
-	case unix.RTAX_INITRWND:
-		p.InitRwnd = number(value)
-	case unix.RTAX_RTO_MIN:
-		p.RTOMin = number(value)
-	case unix.RTAX_QUICKACK:
-		p.QuickACK = number(value)
-	case unix.RTAX_CC_ALGO:
-		p.Congestion = strings.TrimRight(string(value), "\x00")
-	}
-}
-
-// attributes hands on each netlink attribute of b.
-func attributes(b []byte, hand func(kind uint16, value []byte)) error {
-	for len(b) >= unix.SizeofRtAttr {
-		n := int(binary.NativeEndian.Uint16(b))
-		if n < unix.SizeofRtAttr || n > len(b) {
+// hear takes one piece of the answer.
+func (d *dumping) hear(b []byte) error {
+	for len(b) >= unix.NLMSG_HDRLEN {
+		length, kind := int(binary.NativeEndian.Uint32(b)), binary.NativeEndian.Uint16(b[4:])
+		flags, sequence := binary.NativeEndian.Uint16(b[6:]), binary.NativeEndian.Uint32(b[8:])
+		if length < unix.NLMSG_HDRLEN || length > len(b) {
 			return errShort
 		}
-		hand(binary.NativeEndian.Uint16(b[2:])&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER), b[unix.SizeofRtAttr:n])
-		b = b[min(aligned(n), len(b)):]
+		payload := b[unix.NLMSG_HDRLEN:length]
+		b = b[min(aligned(length), len(b)):]
+		if sequence != d.sequence {
+			continue
+		}
+		d.interrupted = d.interrupted || flags&unix.NLM_F_DUMP_INTR != 0
+		switch kind {
+		case unix.NLMSG_DONE, unix.NLMSG_ERROR:
+			d.done = true
+			if len(payload) >= 4 {
+				if code := int32(binary.NativeEndian.Uint32(payload)); code < 0 {
+					return unix.Errno(-code)
+				}
+			}
+			return nil
+		default:
+			if err := d.take(payload); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
-}
-
-func aligned(n int) int { return (n + unix.RTA_ALIGNTO - 1) &^ (unix.RTA_ALIGNTO - 1) }
-
-// number reads 32 bits, 0 where there are fewer.
-func number(b []byte) int {
-	if len(b) < 4 {
-		return 0
-	}
-	return int(binary.NativeEndian.Uint32(b))
-}
-
-func address(b []byte) netip.Addr {
-	a, _ := netip.AddrFromSlice(b)
-	return a.Unmap()
 }

@@ -9,15 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listener is a netlink socket whose messages are not read for what they say.
+// listener is a netlink socket whose messages are read for what they are about, not
+// for what they say.
 type listener struct {
-	file *os.File
-	raw  syscall.RawConn
+	file  *os.File
+	raw   syscall.RawConn
+	about func(kind uint16, payload []byte) news
 }
 
 // listen opens a netlink socket of the calling thread's namespace that is told
 // of a protocol's changes in the given groups.
-func listen(protocol int, groups ...int) (*listener, error) {
+func listen(protocol int, about func(kind uint16, payload []byte) news, groups ...int) (*listener, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
 	if err != nil {
 		return nil, fmt.Errorf("open a netlink socket: %w", err)
@@ -38,31 +40,34 @@ func listen(protocol int, groups ...int) (*listener, error) {
 		file.Close()
 		return nil, fmt.Errorf("reach the netlink socket: %w", err)
 	}
-	return &listener{file, raw}, nil
+	return &listener{file, raw, about}, nil
 }
 
-// hear calls ring after every burst of messages until the listener is closed.
-// Messages that did not fit (ENOBUFS) are a change like any other.
-func (l *listener) hear(ring func()) {
+// hear calls ring with what every burst of messages was about until the listener is
+// closed. Messages that did not fit (ENOBUFS) may have said anything, but a flood of
+// them is still a flood.
+func (l *listener) hear(ring func(news)) {
 	buf := make([]byte, 32<<10)
 	for {
+		var heard news
 		err := l.raw.Read(func(fd uintptr) bool {
-			heard := false
 			for {
-				_, _, err := unix.Recvfrom(int(fd), buf, unix.MSG_DONTWAIT)
+				n, _, err := unix.Recvfrom(int(fd), buf, unix.MSG_DONTWAIT)
 				switch {
-				case err == nil, errors.Is(err, unix.ENOBUFS):
-					heard = true
+				case err == nil:
+					heard = heard.with(l.read(buf[:n]))
+				case errors.Is(err, unix.ENOBUFS):
+					heard = heard.with(news{parts: all})
 				case errors.Is(err, unix.EINTR):
 				default:
-					return heard
+					return heard.parts != 0
 				}
 			}
 		})
 		if err != nil {
 			return
 		}
-		ring()
+		ring(heard)
 	}
 }
 

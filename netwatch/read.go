@@ -20,16 +20,54 @@ const (
 	lastTable  = 65300
 )
 
-// Read returns the state of the calling thread's network namespace. Addresses come
-// first, for they say which routes matter. Links come last: a link that goes down meanwhile is seen down, whatever its routes were.
+// Read returns the state of the calling thread's network namespace. However much
+// there is to read, others get the processor meanwhile.
 func Read() (State, error) {
 	var s State
-	for _, part := range []func(*State) error{readAddresses, readRoutes, readRules, readFirewall, readLinks} {
-		if err := again(func() error { return part(&s) }); err != nil {
-			return State{}, err
-		}
+	if err := s.read(all); err != nil {
+		return State{}, err
 	}
 	return s, nil
+}
+
+// parts is a set of the parts of a State.
+type parts uint8
+
+const (
+	addresses parts = 1 << iota
+	routes4
+	routes6
+	rules
+	firewall
+	links
+
+	all    = addresses | routes | rules | firewall | links
+	routes = routes4 | routes6
+)
+
+// read reads parts of a state anew. Addresses come first, for they say which routes
+// matter. Links come last: a link that goes down meanwhile is seen down, whatever
+// its routes were. Lists that others hold are not changed.
+func (s *State) read(what parts) error {
+	for _, one := range []struct {
+		part parts
+		read func(*State) error
+	}{
+		{addresses, readAddresses},
+		{routes4, readRoutes4},
+		{routes6, readRoutes6},
+		{rules, readRules},
+		{firewall, readFirewall},
+		{links, readLinks},
+	} {
+		if what&one.part == 0 {
+			continue
+		}
+		if err := again(func() error { return one.read(s) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // again repeats a dump that a change interrupted. Where changes never stop, as
@@ -49,12 +87,12 @@ func again(f func() error) error {
 }
 
 func readLinks(s *State) error {
-	links, err := netlink.LinkList()
+	list, err := netlink.LinkList()
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return fmt.Errorf("list links: %w", err)
 	}
-	s.Links = s.Links[:0]
-	for _, l := range links {
+	s.Links = nil
+	for _, l := range list {
 		a := l.Attrs()
 		kind := l.Type()
 		if kind == "device" {
@@ -86,10 +124,10 @@ func lifetime(seconds int) time.Duration {
 }
 
 func readRules(s *State) error {
-	s.Rules = s.Rules[:0]
+	s.Rules = nil
 	var interrupted error
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		rules, err := netlink.RuleList(family)
+		list, err := netlink.RuleList(family)
 		switch {
 		case errors.Is(err, netlink.ErrDumpInterrupted):
 			interrupted = fmt.Errorf("list rules: %w", err)
@@ -98,7 +136,7 @@ func readRules(s *State) error {
 		case err != nil:
 			return fmt.Errorf("list rules: %w", err)
 		}
-		for _, r := range rules {
+		for _, r := range list {
 			s.Rules = append(s.Rules, rule(r, family == netlink.FAMILY_V6))
 		}
 	}

@@ -8,30 +8,42 @@ import (
 	"slices"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
-// readRoutes reads the main table and mifvif's own, both families.
-func readRoutes(s *State) error {
-	s.Routes = s.Routes[:0]
-	var interrupted error
+func readRoutes4(s *State) error { return readRoutes(s, unix.AF_INET) }
+
+// readRoutes6 takes a kernel without IPv6 for one without routes.
+func readRoutes6(s *State) error {
+	err := readRoutes(s, unix.AF_INET6)
+	if errors.Is(err, unix.EAFNOSUPPORT) {
+		return nil
+	}
+	return err
+}
+
+// readRoutes reads the main table and mifvif's own of one family; the other's stay.
+// The netlink library knows nothing of routes by source, and would show them as if
+// they were for all.
+func readRoutes(s *State, family uint8) error {
 	keeper := newKeeper(s.Addresses)
-	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		err := dumpRoutes(family, func(r *Route) {
+	list := without(s.Routes, func(r Route) bool { return r.Dst.Addr().Is6() == (family == unix.AF_INET6) })
+	request := nl.NewNetlinkRequest(unix.RTM_GETROUTE, unix.NLM_F_DUMP)
+	request.AddData(&nl.RtMsg{RtMsg: unix.RtMsg{Family: family}})
+	err := dump(request, func(message []byte) error {
+		return parseRoute(message, func(r *Route) {
 			if (r.Table == mainTable || r.Table >= firstTable && r.Table <= lastTable) && keeper.keeps(r) {
-				s.Routes = append(s.Routes, *r)
+				list = append(list, *r)
 			}
 		})
-		switch {
-		case errors.Is(err, netlink.ErrDumpInterrupted):
-			interrupted = fmt.Errorf("list routes: %w", err)
-		case family == unix.AF_INET6 && errors.Is(err, unix.EAFNOSUPPORT):
-		case err != nil:
-			return fmt.Errorf("list routes: %w", err)
-		}
+	})
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return fmt.Errorf("list routes: %w", err)
 	}
-	slices.SortFunc(s.Routes, compareRoutes)
-	return interrupted
+	slices.SortFunc(list, compareRoutes)
+	s.Routes = list
+	return err
 }
 
 func anyPrefix(is6 bool) netip.Prefix {
