@@ -18,7 +18,14 @@ import (
 // forwarded from one to another or into mif0 (RFC 6418 3.2-9), whatever
 // ip_forward says. Its rules never change; what they compare with is kept in
 // sets, so that a change of an address costs no counter and no gap.
-type guard struct{ own string }
+type guard struct {
+	own string
+	// seen is the generation of the kernel's ruleset in which the table was found
+	// to hold what held says, 0 if it was not: until either changes there is nothing
+	// to read and nothing to do.
+	seen uint32
+	held contents
+}
 
 // contents are the elements of every set, by its name, as the kernel's keys.
 type contents map[string]map[string]bool
@@ -56,12 +63,16 @@ func (g *guard) wanted(set *pvd.Set, st netwatch.State) contents {
 // apply makes the guard's table what set asks for. What has to change changes
 // in one transaction.
 func (g *guard) apply(set *pvd.Set, st netwatch.State) error {
+	want := g.wanted(set, st)
+	if g.seen != 0 && g.seen == st.Firewall && maps.EqualFunc(g.held, want, maps.Equal) {
+		return nil
+	}
+	g.seen = 0
 	conn, err := nftables.New(nftables.AsLasting())
 	if err != nil {
 		return fmt.Errorf("reach nftables: %w", err)
 	}
 	defer func() { _ = conn.CloseLasting() }()
-	want := g.wanted(set, st)
 	have, ok := g.present(conn)
 	if !ok {
 		have = nil
@@ -78,6 +89,7 @@ func (g *guard) apply(set *pvd.Set, st netwatch.State) error {
 		changes += n
 	}
 	if ok && changes == 0 {
+		g.seen, g.held = st.Firewall, want
 		return nil
 	}
 	if err := conn.Flush(); err != nil {

@@ -25,12 +25,13 @@ type Set struct {
 	// living are the instances whose table is in place: sockets of no other
 	// domain are made. Apply replaces it.
 	living atomic.Pointer[map[pvd.Key]bool]
+	lent   map[place]loan  // addresses with an end, as they were put in place last
 	warned map[string]bool // what was complained of, each once
 }
 
 // New returns a Set that has changed nothing yet.
 func New(cfg Config, log *slog.Logger) *Set {
-	s := &Set{cfg: cfg, log: log, guard: guard{cfg.Own}, warned: make(map[string]bool)}
+	s := &Set{cfg: cfg, log: log, guard: guard{own: cfg.Own}, lent: make(map[place]loan), warned: make(map[string]bool)}
 	s.living.Store(&map[pvd.Key]bool{})
 	return s
 }
@@ -59,7 +60,7 @@ func (s *Set) Apply(set *pvd.Set, st netwatch.State, also ...netwatch.Address) e
 	}
 	s.living.Store(&stay)
 	err := errors.Join(
-		netwatch.SyncAddresses(st.Addresses, append(wanted(set), also...)),
+		s.lend(set, st, also),
 		netwatch.SyncRoutes(st.Routes, routes, ownTable),
 		netwatch.SyncRules(st.Rules, rulesOf(set), ownRule),
 	)

@@ -19,12 +19,16 @@ import (
 // so has no such rule, a strict filter would drop every answer and is loosened.
 func (s *Set) tune(set *pvd.Set) {
 	owners := addressOwners(set)
+	tuned := make(map[string]bool) // an interface may have many domains
 	for _, d := range set.All() {
 		if d.State == pvd.Offline || d.State == pvd.Disabled {
 			continue
 		}
-		s.raise(setting(d.Interface, "arp_ignore"), 1)
-		s.raise(setting(d.Interface, "arp_announce"), 2)
+		if !tuned[d.Interface] {
+			tuned[d.Interface] = true
+			s.raise(setting(d.Interface, "arp_ignore"), 1)
+			s.raise(setting(d.Interface, "arp_announce"), 2)
+		}
 		if shares(d, owners) && filter(d.Interface) == strictFilter {
 			s.raise(setting(d.Interface, "rp_filter"), looseFilter)
 		}
