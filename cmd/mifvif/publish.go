@@ -110,8 +110,13 @@ func (p *publisher) run(ctx context.Context, ready func()) error {
 		case err := <-failed:
 			return err
 		case s := <-p.states:
+			chatter := p.pulled && s.Chatter(&p.last)
 			p.last = s
 			p.damage.look(s)
+			if chatter {
+				p.agenda.caused(0)
+				break
+			}
 			p.publish()
 			if !p.pulled {
 				p.pulled = true
@@ -131,11 +136,11 @@ func (p *publisher) run(ctx context.Context, ready func()) error {
 		case <-p.deadline.C:
 			p.publish()
 		case <-p.verdicts.news:
-			p.publish()
+			p.agenda.caused(0)
 		case <-p.d.found64.news:
-			p.publish()
+			p.agenda.caused(0)
 		case <-p.sources.news:
-			p.agenda.said()
+			p.agenda.caused(gather)
 		case <-p.agenda.timer.C:
 			p.publish()
 		case <-tick.C:

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"time"
 
 	"mifvif/netwatch"
 	"mifvif/pvd"
@@ -89,49 +88,4 @@ func (s *sources) run(ctx context.Context) {
 		})
 	}
 	running.Wait()
-}
-
-// How long what networks say is gathered before it is put in force: at least, as a
-// multiple of the time that publishing took last, and at most.
-const (
-	gather     = 30 * time.Millisecond
-	gatherRest = 4
-	gatherMost = 2 * time.Second
-)
-
-// agenda says when to publish for the sake of time alone: what was said and is
-// gathered, and what is over.
-type agenda struct {
-	timer *time.Timer
-	due   time.Time // zero: nothing is
-	took  time.Duration
-}
-
-func newAgenda() *agenda {
-	a := &agenda{timer: time.NewTimer(time.Hour)}
-	a.timer.Stop()
-	return a
-}
-
-// by has the timer fire at a time at the latest.
-func (a *agenda) by(at time.Time) {
-	if a.due.IsZero() || at.Before(a.due) {
-		a.due = at
-		a.timer.Reset(time.Until(at))
-	}
-}
-
-// said has what was heard now put in force soon.
-func (a *agenda) said() {
-	a.by(time.Now().Add(min(max(gather, gatherRest*a.took), gatherMost)))
-}
-
-// done notes that all was published just now, which took from began until now,
-// and when it has to be again.
-func (a *agenda) done(began time.Time, b *pvd.Builder) {
-	a.took, a.due = time.Since(began), time.Time{}
-	a.timer.Stop()
-	if at, ok := b.Deadline(); ok {
-		a.by(at)
-	}
 }
