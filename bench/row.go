@@ -33,5 +33,5 @@ type sample struct {
 
 // Rows returns all rows in the order of the table.
 func Rows() []Row {
-	return slices.Concat(tcpRows(), udpRows(), smallRows(), []Row{cachedRow()}, lossRows(), memoryRows())
+	return slices.Concat(tcpRows(), udpRows(), smallRows(), []Row{cachedRow()}, lossRows(), memoryRows(), []Row{floodRow()})
 }

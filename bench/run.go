@@ -77,7 +77,7 @@ func (s *stage) of(ctx context.Context, o Options, row Row) (*stage, error) {
 	}
 	next := &stage{layout: row.Layout, congestion: congestion}
 	for _, name := range []string{Direct, Policy, Mif0} {
-		one, err := newSystem(ctx, name, o, layoutOf(row.Layout, congestion))
+		one, err := newSystem(ctx, name, o, row.Layout, congestion)
 		if err != nil {
 			return next, err
 		}

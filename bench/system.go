@@ -25,28 +25,28 @@ const (
 const (
 	iperfPort   = 5201
 	policyTable = 100
-	// onlyE1 keeps the daemon on one uplink, as the kernel's ways are.
-	onlyE1 = "router: {lans: [" + lab.LANLink + "]}\n" +
-		"rules:\n  - {name: bench, require: [e1]}\n"
+	withLAN     = "router: {lans: [" + lab.LANLink + "]}\n"
 )
 
 // system is one host in a world of its own.
 type system struct {
 	name   string
 	world  *lab.Common
+	via    string      // the network that carries everything
 	daemon *lab.Daemon // of Mif0 only
 	// profiles is the directory for the daemon's profiles, "" for none.
 	profiles string
 }
 
 // newSystem builds the world and starts what belongs to it.
-func newSystem(ctx context.Context, name string, o Options, layout lab.Layout) (s *system, err error) {
-	layout.LAN, layout.LANRouted = true, name == Direct
+func newSystem(ctx context.Context, name string, o Options, layoutName, congestion string) (s *system, err error) {
+	layout, via := layoutOf(layoutName, congestion)
+	layout.LANRouted = layout.LAN && name == Direct
 	world, err := lab.NewCommon(layout, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, fmt.Errorf("build the world of %s: %w", name, err)
 	}
-	s = &system{name: name, world: world}
+	s = &system{name: name, world: world, via: via}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, world.Close())
@@ -56,10 +56,12 @@ func newSystem(ctx context.Context, name string, o Options, layout lab.Layout) (
 		return nil, fmt.Errorf("start iperf3 (apt-get install iperf3): %w", err)
 	}
 	switch name {
+	case Direct:
+		err = s.direct()
 	case Policy:
 		err = s.policy()
 	case Mif0:
-		config := onlyE1
+		config := s.onlyVia()
 		if s.profiles = o.Profiles; s.profiles != "" {
 			config += "control: {profile: true}\n"
 		}
@@ -69,9 +71,28 @@ func newSystem(ctx context.Context, name string, o Options, layout lab.Layout) (
 	return s, err
 }
 
+// onlyVia keeps the daemon on one uplink, as the kernel's ways are.
+func (s *system) onlyVia() string {
+	config := "rules:\n  - {name: bench, require: [" + s.world.Network(s.via).Link + "]}\n"
+	if s.world.Client != nil {
+		config += withLAN
+	}
+	return config
+}
+
+// direct leads to the public server where the main table's default route, which is
+// n1's, does not.
+func (s *system) direct() error {
+	if s.via == "n1" {
+		return nil
+	}
+	n := s.world.Network(s.via)
+	return s.world.Host.AddRoute(lab.Route{To: netip.PrefixFrom(lab.Public4(), 32), Via: n.Gateway4(), Dev: n.Link}) //nolint:wrapcheck // says what and where
+}
+
 // policy makes the host a plain multi-uplink router.
 func (s *system) policy() error {
-	host, n := s.world.Host, s.world.Network("n1")
+	host, n := s.world.Host, s.world.Network(s.via)
 	if err := host.Forward(); err != nil {
 		return err //nolint:wrapcheck // says what and where
 	}

@@ -67,17 +67,20 @@ func lossRows() []Row {
 const (
 	lossyUplink = "lossy-uplink"
 	lossyLAN    = "lossy-LAN"
+	flooded     = "flooded"
 )
 
-// layoutOf builds the named layout.
-func layoutOf(name, congestion string) lab.Layout {
-	l := lab.TwoNetworks()
-	l.Congestion = congestion
+// layoutOf builds the named layout and says which network is to carry everything.
+func layoutOf(name, congestion string) (l lab.Layout, via string) {
+	l, via = lab.TwoNetworks(), "n1"
+	l.Congestion, l.LAN = congestion, true
 	switch name {
 	case lossyUplink:
 		l.Networks[0].Impairment = lossy(1)
 	case lossyLAN:
 		l.LANImpairment = lossy(2)
+	case flooded:
+		l.Networks[0].Advert, l.LAN, via = lab.Network.PlainAdvert, false, "n2"
 	}
-	return l
+	return l, via
 }

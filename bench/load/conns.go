@@ -13,7 +13,7 @@ import (
 // order the task says.
 func conns(ctx context.Context, t Task) Outcome {
 	dialer := net.Dialer{Timeout: patience, KeepAliveConfig: net.KeepAliveConfig{Enable: false}, KeepAlive: -1}
-	return pool(ctx, t.Workers, t.Count, func(i int) error {
+	return pool(ctx, t, t.Count, func(i int) error {
 		c, err := dialer.DialContext(ctx, "tcp", t.server(i))
 		if err != nil {
 			return err //nolint:wrapcheck // shown as it is

@@ -21,7 +21,7 @@ func queries(ctx context.Context, t Task) (Outcome, error) {
 		defer c.Close()
 		flows <- c
 	}
-	return pool(ctx, t.Workers, t.Count, func(i int) error {
+	return pool(ctx, t, t.Count, func(i int) error {
 		c := <-flows
 		defer func() { flows <- c }()
 		conn := dns.Conn{Conn: c}

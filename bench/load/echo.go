@@ -20,7 +20,7 @@ func echo(ctx context.Context, t Task) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	return pool(ctx, t.Workers, rounds*t.Count, func(i int) error {
+	return pool(ctx, t, rounds*t.Count, func(i int) error {
 		c := flows[i%t.Count]
 		_ = c.SetReadDeadline(time.Now().Add(echoWait))
 		if _, err := io.WriteString(c, message); err != nil {
@@ -40,7 +40,7 @@ func keep(ctx context.Context, t Task, hold func()) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	out := pool(ctx, t.Workers, t.Count, func(i int) error {
+	out := pool(ctx, t, t.Count, func(i int) error {
 		_ = flows[i].SetDeadline(time.Now().Add(patience))
 		if _, err := io.WriteString(flows[i], message); err != nil {
 			return err //nolint:wrapcheck // shown as it is
@@ -56,7 +56,8 @@ func keep(ctx context.Context, t Task, hold func()) (Outcome, error) {
 // open opens the task's flows, some at a time.
 func open(t Task) ([]net.Conn, error) {
 	flows := make([]net.Conn, t.Count)
-	out := pool(context.Background(), t.Workers, t.Count, func(i int) (err error) {
+	t.Seconds, t.Pause = 0, 0
+	out := pool(context.Background(), t, t.Count, func(i int) (err error) {
 		flows[i], err = net.DialTimeout(t.Network, t.server(i), patience)
 		return err //nolint:wrapcheck // wrapped below
 	})

@@ -11,13 +11,17 @@ import (
 
 // Task is one load as a process is told it, in JSON.
 type Task struct {
-	Kind    string         `json:"kind"` // conns, ping, echo, hold or dns
+	Kind    string         `json:"kind"` // conns, connect, ping, echo, hold or dns
 	Network string         `json:"network"`
 	Server  netip.AddrPort `json:"server"`
 	Ports   int            `json:"ports"` // server ports from Server's up
 	Workers int            `json:"workers"`
 	Count   int            `json:"count"` // connections, rounds or flows
 	Close   string         `json:"close"` // server, client or reset
+	// Seconds bounds the load: after so many nothing more is begun. 0 does not.
+	Seconds float64 `json:"seconds"`
+	// Pause is how long a worker rests after each piece of work, in seconds.
+	Pause float64 `json:"pause"`
 }
 
 // Outcome is what a load has seen.
@@ -53,6 +57,8 @@ func Run(ctx context.Context, t Task, hold func()) (Outcome, error) {
 	switch t.Kind {
 	case "conns":
 		return conns(ctx, t), nil
+	case "connect":
+		return connects(ctx, t), nil
 	case "ping":
 		return ping(ctx, t)
 	case "echo":
@@ -62,7 +68,7 @@ func Run(ctx context.Context, t Task, hold func()) (Outcome, error) {
 	case "dns":
 		return queries(ctx, t)
 	}
-	return Outcome{}, fmt.Errorf("no load %q (conns, ping, echo, hold, dns)", t.Kind)
+	return Outcome{}, fmt.Errorf("no load %q (conns, connect, ping, echo, hold, dns)", t.Kind)
 }
 
 // server returns the address of the i-th piece of work.

@@ -27,7 +27,8 @@ func ping(ctx context.Context, t Task) (Outcome, error) {
 		}
 	}
 	buf := make([]byte, 2048)
-	return pool(ctx, 1, t.Count, func(int) error {
+	t.Workers = 1
+	return pool(ctx, t, t.Count, func(int) error {
 		_ = c.SetDeadline(time.Now().Add(patience))
 		if _, err := io.WriteString(c, message); err != nil {
 			return err //nolint:wrapcheck // shown as it is

@@ -6,21 +6,23 @@ import (
 	"time"
 )
 
-// pool has workers do count pieces of work and gathers how it went.
-func pool(ctx context.Context, workers, count int, work func(i int) error) Outcome {
+// pool has the task's workers do count pieces of work, at the task's pace and
+// within its time, and gathers how it went.
+func pool(ctx context.Context, t Task, count int, work func(i int) error) Outcome {
 	var mu sync.Mutex
 	var out Outcome
 	var times []time.Duration
 	next := 0
+	began := time.Now()
 	take := func() (int, bool) {
 		mu.Lock()
 		defer mu.Unlock()
 		next++
-		return next - 1, next <= count && ctx.Err() == nil
+		over := t.Seconds > 0 && time.Since(began).Seconds() >= t.Seconds
+		return next - 1, next <= count && !over && ctx.Err() == nil
 	}
-	began := time.Now()
 	var wg sync.WaitGroup
-	for range workers {
+	for range t.Workers {
 		wg.Go(func() {
 			for i, ok := take(); ok; i, ok = take() {
 				start := time.Now()
@@ -37,6 +39,7 @@ func pool(ctx context.Context, workers, count int, work func(i int) error) Outco
 					}
 				}
 				mu.Unlock()
+				rest(ctx, t.Pause)
 			}
 		})
 	}
@@ -44,4 +47,15 @@ func pool(ctx context.Context, workers, count int, work func(i int) error) Outco
 	out.Seconds = time.Since(began).Seconds()
 	out.quantiles(times)
 	return out
+}
+
+// rest waits so many seconds, or until ctx ends.
+func rest(ctx context.Context, seconds float64) {
+	if seconds <= 0 {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Duration(seconds * float64(time.Second))):
+	}
 }

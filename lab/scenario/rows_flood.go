@@ -10,14 +10,12 @@ import (
 	"time"
 
 	"mifvif/lab"
-	"mifvif/lab/nd"
 )
 
 // What a flood is, and what it may cost.
 const (
 	floodFor    = 6 * time.Second
 	floodRate   = 1000 // messages a second
-	floodNames  = 1000 // routers, prefixes and domains
 	floodMemory = 32 << 20
 	floodSlack  = 250 * time.Millisecond // for what the machine itself does to a connect: this is no timed test
 )
@@ -115,7 +113,7 @@ func (f *flood) during(ctx context.Context) error {
 	var failed error
 	var running sync.WaitGroup
 	running.Go(func() {
-		sent, failed = f.env.Node("n1").Flood(flooding, "lan", floodRate, f.env.lie)
+		sent, failed = f.env.Node("n1").Flood(flooding, "lan", floodRate, f.env.Network("n2").Lie)
 	})
 	running.Go(func() { f.weigh(flooding) })
 	p99, err := f.connects(ctx, floodFor)
@@ -177,27 +175,4 @@ func (f *flood) end(ctx context.Context) error {
 		return fmt.Errorf("n2's domain was %s and is %s", was, is)
 	}
 	return nil
-}
-
-// lie makes the i-th message of the flood: every kind of object a router can
-// claim, about n2 where it can.
-func (e *Env) lie(i int) lab.Advert {
-	const long = 9000 * time.Second
-	n, n2 := i%floodNames, e.Network("n2")
-	router := netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 13: 0xbd, 14: byte(n >> 8), 15: byte(n)})
-	own := netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0x66, 0, byte(n >> 8), byte(n)}), 64)
-	objects := [][]byte{
-		nd.Prefix(own, long, long, nd.OnLink|nd.Auto),
-		nd.Prefix(netip.PrefixFrom(n2.Link6().Addr(), 96), long, long, nd.OnLink),
-		nd.Prefix(n2.Link6(), long, long, nd.OnLink),
-		nd.Route(netip.MustParsePrefix("::/1"), nd.High, long), nd.Route(netip.MustParsePrefix("8000::/1"), nd.High, long),
-		nd.Route(n2.Own6(), nd.High, long),
-		nd.Resolvers(long, n2.Resolver6()), nd.Search(long, "example.net", "com", "n2.example.com"),
-		nd.PREF64(netip.MustParsePrefix("64:ff9b::/96"), long), nd.Portal("https://flood.example/api"),
-	}
-	ra := nd.RA{HopLimit: 1, Other: true, Preference: nd.High, Lifetime: long}
-	if i%2 == 0 {
-		objects = [][]byte{nd.PvD{ID: fmt.Sprintf("flood%d.example", n), HTTP: true, Legacy: true, Sequence: uint16(i), Header: &ra}.Option(objects...)}
-	}
-	return lab.Advert{Source: router, Message: ra.With(objects...).Bytes()}
 }
