@@ -96,7 +96,8 @@ func (f *following) read(now time.Time) (changed bool, err error) {
 	if err := f.kernel(&next, what); err != nil {
 		return false, err
 	}
-	if what&routes != routes && !(slices.Equal(next.Links, f.last.Links) && slices.Equal(next.Addresses, f.last.Addresses)) {
+	stand := slices.Equal(next.Links, f.last.Links) && slices.Equal(next.Addresses, f.last.Addresses)
+	if !stand && what&routes != routes {
 		what |= routes | links
 		if err := f.kernel(&next, routes|links); err != nil {
 			return false, err

@@ -63,6 +63,16 @@ func TestConnectionsAreCounted(t *testing.T) {
 	}
 }
 
+func TestALoadKeepsItsPaceAndItsTime(t *testing.T) {
+	began := time.Now()
+	o, err := load.Run(t.Context(), load.Task{
+		Kind: "connect", Network: "tcp", Server: server(t, "hello\n", false), Ports: 1, Workers: 1, Count: 1 << 30, Seconds: 0.2, Pause: 0.02,
+	}, nil)
+	if took := time.Since(began); err != nil || o.Failed > 0 || o.Done < 1 || o.Done > 11 || took < 200*time.Millisecond {
+		t.Errorf("%+v after %v, %v; want one connect each 20 ms for 200 ms", o, took, err)
+	}
+}
+
 func TestPingTakesTime(t *testing.T) {
 	o, err := load.Run(t.Context(), load.Task{
 		Kind: "ping", Network: "tcp", Server: server(t, "hello\n", false), Ports: 1, Workers: 1, Count: 100,
