@@ -99,6 +99,7 @@ func (b *Builder) Build(st netwatch.State, in Inputs) *Set {
 		}
 	}
 	isolate(settled)
+	share(settled)
 	for i, d := range settled {
 		settled[i] = b.known[w.parts[d].identity].note(d)
 	}

@@ -45,7 +45,7 @@ func each[T any](list []T, f func(*T)) []T {
 // values are the fields of a Domain that are no lists.
 type values struct {
 	Name, ID, Interface, Reason string
-	Explicit, P2P               bool
+	Explicit, P2P, Shared       bool
 	Internet, Metered           bool
 	PreferPublic                bool
 	NoInternet, Isolated        bool
@@ -65,7 +65,7 @@ type values struct {
 
 func scalars(d *Domain) values {
 	return values{
-		Name: d.Name, ID: d.ID, Interface: d.Interface, Reason: d.Reason, Explicit: d.Explicit, P2P: d.P2P,
+		Name: d.Name, ID: d.ID, Interface: d.Interface, Reason: d.Reason, Explicit: d.Explicit, P2P: d.P2P, Shared: d.Shared,
 		Internet: d.Internet, Trust: d.Trust, Metered: d.Metered, PreferPublic: d.PreferPublic, Portal: d.Portal, Additional: d.Additional,
 		NoInternet: d.NoInternet, Isolated: d.Isolated, PortalURL: d.PortalURL, Check: d.Check, Slot: d.Slot, Attached: d.Attached,
 		Ifindex: d.Ifindex, MTU: d.MTU, Weight: d.Weight, State: d.State, Connectivity: d.Connectivity,

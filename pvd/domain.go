@@ -32,9 +32,13 @@ const (
 // consistent set of configuration. A Domain is immutable; a change makes a new
 // one with the same Name and Slot. Compare instances by Key.
 type Domain struct {
-	Name      string // stable handle: PvD id, interface, or the configuration's name
-	ID        string // explicit PvD id (FQDN), "" for an implicit one
-	Explicit  bool
+	Name     string // stable handle: PvD id, interface, or the configuration's name
+	ID       string // explicit PvD id (FQDN), "" for an implicit one
+	Explicit bool
+	// Shared: its id was proven here and on other links, so that they are one
+	// domain for policy (RFC 7556 2.3): rules by the id and its zones mean all of
+	// them. Addresses, next hops, answers and caches stay each instance's own.
+	Shared    bool
 	Slot      uint16 // small number, unique among living domains: table and mark follow from it
 	Attached  uint64 // attachment generation: a new number after every loss of the link
 	Interface string

@@ -236,3 +236,38 @@ func TestTwoClaimsAreAConflict(t *testing.T) {
 		t.Errorf("conflicts %v about what nobody claims", e.Conflicts)
 	}
 }
+
+// TestAnIDMeansAllInstancesOfItsDomain: one domain on two links is one for rules and
+// zones where its id was proven on both, and only there (RFC 7556 2.3).
+func TestAnIDMeansAllInstancesOfItsDomain(t *testing.T) {
+	instances := func(shared bool) []*pvd.Domain {
+		a, b := domain(1, "corp.example", "internet", "10.1.0.2/24", "metric=20"), domain(2, "corp.example#4", "internet", "10.2.0.2/24", "metric=30")
+		for _, d := range []*pvd.Domain{a, b} {
+			d.ID, d.Explicit, d.Shared, d.Trust = "corp.example", true, shared, pvd.Authenticated
+			d.Zones = []pvd.Zone{{Name: "corp.example", Origin: pvd.FromJSON}}
+		}
+		return []*pvd.Domain{domain(0, "lte", "internet", "10.9.0.2/24", "metric=10"), a, b}
+	}
+	for _, tt := range []struct {
+		title  string
+		rule   Rule
+		target string
+		want   [2]string // shared or not
+	}{
+		{"required", Rule{Require: []string{"corp.example"}}, "192.0.2.80:443", [2]string{"corp.example corp.example#4", "corp.example"}},
+		{"preferred", Rule{Prefer: []string{"corp.example", "lte"}}, "192.0.2.80:443", [2]string{"corp.example corp.example#4 lte", "corp.example lte corp.example#4"}},
+		{"forbidden", Rule{Forbid: []string{"corp.example"}}, "192.0.2.80:443", [2]string{"lte", "lte corp.example#4"}},
+		{"one of them by its name", Rule{Require: []string{"corp.example#4"}}, "192.0.2.80:443", [2]string{"corp.example#4", "corp.example#4"}},
+	} {
+		tt.rule.Name, tt.rule.Actor = "r", Admin
+		for i, shared := range []bool{true, false} {
+			s := house(Policy{Algorithm: Priority, Rules: []Rule{tt.rule}}, instances(shared)...)
+			if got := names(s.Pick(to(tt.target, ""))); got != tt.want[i] {
+				t.Errorf("%s, shared %v: got %s, want %s", tt.title, shared, got, tt.want[i])
+			}
+			if pending := s.Pending(); len(pending) > 0 {
+				t.Errorf("%s: pending %v", tt.title, pending)
+			}
+		}
+	}
+}

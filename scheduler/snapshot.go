@@ -58,9 +58,8 @@ func newSnapshot(set *pvd.Set, policy *Policy, last *snapshot, now time.Time) *s
 	} else {
 		s.compiled = compile(policy)
 	}
-	places := make(map[string]int, len(s.domains))
+	places := called(s.domains)
 	for i, d := range s.domains {
-		places[d.Name] = i
 		s.hashes = append(s.hashes, hashString(hashSeed, d.Name))
 		s.classify(i, d)
 		s.claimFor(i, d)
@@ -121,7 +120,7 @@ func (s *snapshot) classify(i int, d *pvd.Domain) {
 
 // place turns the names of domains in rules into places and notes which domains
 // they miss.
-func (s *snapshot) place(places map[string]int) {
+func (s *snapshot) place(places map[string][]int) {
 	missed := make(map[string]bool)
 	for i := range s.policy.Rules {
 		r := &s.policy.Rules[i]
@@ -157,22 +156,35 @@ func (s *snapshot) named(f *subject) bool {
 		s.insideMatters[f.family] && pvd.Private(f.dst) || s.claims.Contains(f.dst) || s.naming.first(f) >= 0
 }
 
-func placesOf(names []string, places map[string]int) []int {
+// called returns the places of the domains by what rules call them: the name, and
+// for all instances of one domain on several links (RFC 7556 2.3) its id too.
+func called(domains []*pvd.Domain) map[string][]int {
+	places := make(map[string][]int, len(domains))
+	for i, d := range domains {
+		places[d.Name] = append([]int{i}, places[d.Name]...)
+		if d.Shared && d.ID != d.Name {
+			places[d.ID] = append(places[d.ID], i)
+		}
+	}
+	return places
+}
+
+func placesOf(names []string, places map[string][]int) []int {
 	var out []int
 	for _, name := range names {
-		at, ok := places[name]
-		if !ok {
-			at = -1
+		if at := places[name]; len(at) > 0 {
+			out = append(out, at...)
+		} else {
+			out = append(out, -1)
 		}
-		out = append(out, at)
 	}
 	return out
 }
 
-func membersOf(names []string, places map[string]int) members {
+func membersOf(names []string, places map[string][]int) members {
 	var m members
 	for _, name := range names {
-		if i, ok := places[name]; ok {
+		for _, i := range places[name] {
 			m.add(i)
 		}
 	}
