@@ -71,10 +71,29 @@ func (w *worker) acquire(ctx context.Context) *holding {
 		tries:   requestTries,
 		takes:   func(a *Answer) bool { return a.Server == offer.Server && w.settles(a, offered.Prefix.Addr()) },
 	})
-	if !ok || ack.Kind == dhcpv4.MessageTypeNak {
+	if !ok || ack.Kind == dhcpv4.MessageTypeNak || w.taken(ctx, ack) {
 		return nil
 	}
 	return w.bind(ack)
+}
+
+// taken reports whether somebody else has the address of a lease, which the server
+// is told then (RFC 2131 3.1.5, 4.4.1). A link that cannot be asked has nobody.
+func (w *worker) taken(ctx context.Context, ack reply) bool {
+	lease, _ := ack.Lease()
+	addr := lease.Prefix.Addr()
+	taken, err := w.source.inUse(ctx, w.link, addr)
+	if err != nil {
+		w.unusable(err)
+	}
+	if !taken {
+		return ctx.Err() != nil
+	}
+	w.source.log.Warn("a DHCPv4 server has leased an address that another host has", "interface", w.link.Name, "address", addr)
+	w.source.forget(w.link.Name)
+	w.told(request{kind: dhcpv4.MessageTypeDecline, requested: addr, server: ack.Server})
+	pause(ctx, declinedWait)
+	return true
 }
 
 // settles reports whether an answer decides a request for an address.

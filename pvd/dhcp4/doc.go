@@ -13,5 +13,5 @@
 // In reading order: source.go (who works on which link), inform.go and
 // client.go (the two ways of asking), exchange.go (one question and its
 // answer), request.go and answer.go (the messages), report.go and routes.go
-// (what an answer says), port.go (the wire).
+// (what an answer says), port.go and arp.go (the wire).
 package dhcp4

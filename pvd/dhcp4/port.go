@@ -98,7 +98,7 @@ func openPort(link Link) (*port, error) {
 // listen has the socket hear what is for the client's port, from before its
 // first packet on.
 func listen(fd, ifindex int) error {
-	program, err := bpf.Assemble([]bpf.Instruction{
+	err := filter(fd, []bpf.Instruction{
 		bpf.LoadAbsolute{Off: 9, Size: 1},
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.IPPROTO_UDP, SkipTrue: 6},
 		bpf.LoadAbsolute{Off: 6, Size: 2},
@@ -112,14 +112,20 @@ func listen(fd, ifindex int) error {
 	if err != nil {
 		return err
 	}
-	filter := make([]unix.SockFilter, len(program))
-	for i, in := range program {
-		filter[i] = unix.SockFilter{Code: in.Op, Jt: in.Jt, Jf: in.Jf, K: in.K}
-	}
-	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}); err != nil {
+	return unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: ifindex, Protocol: network(unix.ETH_P_IP)})
+}
+
+// filter has a socket hear nothing but what a program takes.
+func filter(fd int, program []bpf.Instruction) error {
+	raw, err := bpf.Assemble(program)
+	if err != nil {
 		return err
 	}
-	return unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: ifindex, Protocol: network(unix.ETH_P_IP)})
+	code := make([]unix.SockFilter, len(raw))
+	for i, in := range raw {
+		code[i] = unix.SockFilter{Code: in.Op, Jt: in.Jt, Jf: in.Jf, K: in.K}
+	}
+	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]})
 }
 
 // receive hands on one datagram; it returns false when the port is closed. UDP

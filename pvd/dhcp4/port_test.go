@@ -1,12 +1,14 @@
 package dhcp4
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -39,6 +41,13 @@ func world(t *testing.T, layout lab.Layout) (c *lab.Common, s *Source, next func
 			return err
 		}))
 		return p, err
+	}
+	s.inUse = func(ctx context.Context, l Link, addr netip.Addr) (taken bool, err error) {
+		err = errors.Join(err, c.Host.Do(func() error {
+			taken, err = inUse(ctx, l, addr)
+			return err
+		}))
+		return taken, err
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -115,6 +124,36 @@ func TestDnsmasqLeasesAndTakesBack(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the lease is not given back:\n%s", c.Dnsmasq["n1"].Log())
 		}
+	}
+}
+
+// TestAnAddressOfTheLinksRouterIsNotTaken has a server lease what is in use, and
+// then what is free.
+func TestAnAddressOfTheLinksRouterIsNotTaken(t *testing.T) {
+	layout := lab.TwoNetworks()
+	layout.Networks[0].Detached = true
+	c, s, next := world(t, layout)
+	n := c.Network("n1")
+	lease := []byte{51, 4, 0, 0, 14, 16, 1, 4, 255, 255, 255, 0}
+	server, err := c.AnswerDHCP("n1", serve.DHCPAnswers{Lease: n.Gateway4(), Options: lease})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Watch([]Link{{Index: e1(t, c), Name: "e1", MTU: 1500, Mode: Client}})
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if slices.ContainsFunc(server.Queries(), func(q serve.DHCPQuery) bool {
+			return q.Type == serve.DHCPDecline && bytes.Equal(q.Options[50], n.Gateway4().AsSlice()) && len(q.Options[54]) == 4
+		}) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not declined: %+v", server.Queries())
+		}
+	}
+	server.Set(serve.DHCPAnswers{Server: n.Gateway4(), Lease: n.Host4(), Options: lease})
+	s.Watch([]Link{{Index: e1(t, c), Name: "e1", MTU: 1400, Mode: Client}}) // another link need not wait
+	if r := next(); len(r.Addresses) != 1 || r.Addresses[0].Prefix.Addr() != n.Host4() {
+		t.Errorf("the report is %+v", r)
 	}
 }
 

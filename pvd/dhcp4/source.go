@@ -62,6 +62,7 @@ type Source struct {
 	log    *slog.Logger
 	counts struct{ malformed, foreign, lying, objects atomic.Uint64 }
 	open   func(Link) (*port, error)
+	inUse  func(context.Context, Link, netip.Addr) (bool, error)
 	wake   chan struct{} // 1: full means that the links are to be looked at already
 
 	mu    sync.Mutex
@@ -71,7 +72,7 @@ type Source struct {
 
 // New returns a Source that works on no link yet.
 func New(config Config, log *slog.Logger) *Source {
-	return &Source{config: config, log: log, open: openPort, wake: make(chan struct{}, 1), last: make(map[string]netip.Addr)}
+	return &Source{config: config, log: log, open: openPort, inUse: inUse, wake: make(chan struct{}, 1), last: make(map[string]netip.Addr)}
 }
 
 // Watch says on which links to work from now on. What was said on a link that is
@@ -207,6 +208,13 @@ func (s *Source) remember(name string, addr netip.Addr) {
 	if _, known := s.last[name]; known || len(s.last) < maxRemembered {
 		s.last[name] = addr
 	}
+}
+
+// forget has the next lease of an interface be another address.
+func (s *Source) forget(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.last, name)
 }
 
 func (s *Source) remembered(name string) netip.Addr {

@@ -35,6 +35,7 @@ type fakeLink struct {
 	asked   []asked
 	answer  func(q *dhcpv4.DHCPv4) [][]byte // called for every message
 	reports []pvd.Report
+	taken   []netip.Addr // by other hosts
 }
 
 func (l *fakeLink) open(Link) (*port, error) {
@@ -99,6 +100,11 @@ func (l *fakeLink) run(t *testing.T, link Link, f func(s *Source)) {
 			l.reports = append(l.reports, r)
 		}}, slog.New(slog.DiscardHandler))
 		s.open = l.open
+		s.inUse = func(_ context.Context, _ Link, addr netip.Addr) (bool, error) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return slices.Contains(l.taken, addr), nil
+		}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- s.Run(ctx) }()
@@ -296,6 +302,32 @@ func TestTheClientLeasesRenewsAndReleases(t *testing.T) {
 	if renewal.ClientIPAddr.IsUnspecified() || renewal.Options.Has(dhcpv4.OptionServerIdentifier) || renewal.Options.Has(dhcpv4.OptionRequestedIPAddress) {
 		t.Errorf("this is no renewal: %v", renewal.Summary())
 	}
+}
+
+// TestAnAddressThatAnotherHostHasIsDeclined: the server is told, and the client
+// begins anew after a while (RFC 2131 3.1.5), without a wish.
+func TestAnAddressThatAnotherHostHasIsDeclined(t *testing.T) {
+	l := &fakeLink{answer: leasing, taken: []netip.Addr{netip.MustParseAddr("10.1.0.100")}}
+	l.run(t, leased, func(*Source) {
+		sleep(9 * time.Second)
+		if all := l.heard(); len(all) != 0 {
+			t.Errorf("used all the same: %+v", all)
+		}
+		if diff := cmp.Diff([]string{"DISCOVER 255.255.255.255", "REQUEST 255.255.255.255", "DECLINE 255.255.255.255"}, l.kinds()); diff != "" {
+			t.Fatal(diff)
+		}
+		q := l.sent()[2].q
+		if !q.ClientIPAddr.IsUnspecified() || !q.RequestedIPAddress().Equal([]byte{10, 1, 0, 100}) || !q.ServerIdentifier().Equal([]byte{10, 1, 0, 1}) {
+			t.Errorf("this is no DHCPDECLINE: %v", q.Summary())
+		}
+		l.mu.Lock()
+		l.taken = nil
+		l.mu.Unlock()
+		sleep(10 * time.Second)
+		if kinds := l.kinds(); len(kinds) != 5 || l.sent()[3].q.RequestedIPAddress() != nil || len(l.last().Addresses) != 1 {
+			t.Errorf("then: %q, %+v", kinds, l.last())
+		}
+	})
 }
 
 func TestALeaseThatNobodyRenewsIsOver(t *testing.T) {
