@@ -133,6 +133,14 @@ func changed(was, now *Domain) string {
 		return "another captive portal API"
 	case was.Trust != now.Trust:
 		return "other trust"
+	case !slices.Equal(was.NTP, now.NTP):
+		return "other time servers"
+	case !slices.Equal(was.PREF64, now.PREF64):
+		return "other NAT64 prefixes"
+	case !slices.Equal(was.Adverts, now.Adverts):
+		return "other prefixes"
+	case was.MTU != now.MTU:
+		return "another MTU"
 	}
 	return "other properties"
 }
