@@ -252,3 +252,39 @@ func TestDelayAfterAChange(t *testing.T) {
 		}
 	}
 }
+
+// TestADomainThatVanishesInTheMiddleOfAFetch ends the fetch, which then counts
+// neither as an answer nor as a failure: the next attachment asks again.
+func TestADomainThatVanishesInTheMiddleOfAFetch(t *testing.T) {
+	play(t, good, func(s *stage) {
+		ended := make(chan error, 1)
+		get := s.get
+		s.get = func(ctx context.Context, _ *pvd.Domain) (*object, error) {
+			<-ctx.Done()
+			ended <- ctx.Err()
+			return nil, ctx.Err()
+		}
+		s.show(offering(1))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		s.show() // the interface is gone
+		if err := <-ended; err == nil {
+			t.Error("the fetch is not ended")
+		}
+		synctest.Wait()
+		s.mu.Lock()
+		if len(s.reports) != 0 {
+			t.Errorf("reported: %+v", s.reports)
+		}
+		s.mu.Unlock()
+		s.get = get
+		s.show(offering(1, func(d *pvd.Domain) { d.Attached = 2 }))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if len(s.asked) != 1 || len(s.reports) != 1 {
+			t.Errorf("asked %d times, %d reports, want one of each", len(s.asked), len(s.reports))
+		}
+	})
+}

@@ -186,3 +186,54 @@ func TestALinkWithoutHardwareAddressIsLeftAlone(t *testing.T) {
 		t.Errorf("opening lo: %v", err)
 	}
 }
+
+// TestALinkThatVanishesInTheMiddle: of a question, of a lease, and of the look whether
+// its address is free.
+func TestALinkThatVanishesInTheMiddle(t *testing.T) {
+	for what, link := range map[string]Link{
+		"a question": {Name: "e1", MTU: 1500, Address: netip.MustParsePrefix("10.1.0.2/24")},
+		"a lease":    {Name: "e1", MTU: 1500, Mode: Client},
+		"a look":     {Name: "e1", MTU: 1500, Mode: Client},
+	} {
+		t.Run(what, func(t *testing.T) {
+			layout := lab.TwoNetworks()
+			layout.Networks[0].Detached = link.Mode == Client
+			c, s, next := world(t, layout)
+			vanish := func() {
+				if err := c.Host.DeleteLink("e1"); err != nil {
+					t.Error(err)
+				}
+			}
+			if what == "a look" {
+				look := s.inUse
+				s.inUse = func(ctx context.Context, l Link, a netip.Addr) (bool, error) {
+					vanish()
+					return look(ctx, l, a)
+				}
+			}
+			link.Index = e1(t, c)
+			if link.Mode == Client {
+				if _, err := c.AnswerDHCP("n1", serve.DHCPAnswers{Lease: c.Network("n1").Host4(), Options: []byte{51, 4, 0, 0, 14, 16, 1, 4, 255, 255, 255, 0}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.Watch([]Link{link})
+			if link.Mode == Client {
+				if r := next(); len(r.Addresses) != 1 {
+					t.Fatalf("the report is %+v", r)
+				}
+			} else {
+				time.Sleep(20 * time.Millisecond) // the question is asked
+			}
+			if what != "a look" {
+				vanish()
+			}
+			s.Watch(nil)
+			if link.Mode == Client {
+				if r := next(); !r.Until.Equal(r.Received) {
+					t.Errorf("not withdrawn: %+v", r)
+				}
+			}
+		})
+	}
+}

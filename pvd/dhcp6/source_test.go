@@ -381,3 +381,55 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestALinkThatVanishesInTheMiddleOfAQuestion ends the question when that is told.
+func TestALinkThatVanishesInTheMiddleOfAQuestion(t *testing.T) {
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("CI must have root")
+		}
+		t.Skip("needs root for network namespaces")
+	}
+	c, err := lab.NewCommon(lab.TwoNetworks(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan struct{}, 100)
+	s := New(Config{Deliver: func(r pvd.Report) { t.Errorf("nobody has answered: %+v", r) }}, slog.New(slog.DiscardHandler))
+	s.open = func(l Link) (p *port, err error) {
+		if derr := c.Host.Do(func() error {
+			p, err = openPort(l)
+			return nil
+		}); derr != nil || err != nil {
+			return nil, errors.Join(derr, err)
+		}
+		send := p.send
+		p.send = func(b []byte) error {
+			err := send(b)
+			asked <- struct{}{}
+			return err
+		}
+		return p, nil
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = s.Run(ctx) })
+	defer func() {
+		cancel()
+		running.Wait()
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	index, err := c.Host.LinkIndex("e1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Watch([]Link{{Index: index, Name: "e1"}})
+	<-asked
+	if err := c.Host.DeleteLink("e1"); err != nil {
+		t.Fatal(err)
+	}
+	<-asked // into the void
+	s.Watch(nil)
+}

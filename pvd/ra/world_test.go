@@ -215,3 +215,46 @@ func TestAFloodIsBounded(t *testing.T) {
 		t.Errorf("%d reports of %d messages, want at most %d", got, sent, most)
 	}
 }
+
+// TestALinkThatVanishesUnderTheListener is told of late: until then nothing is heard,
+// and what is heard of the next link of the name is the new one's.
+func TestALinkThatVanishesUnderTheListener(t *testing.T) {
+	w := newWorld(t, lab.Network.PlainAdvert)
+	w.eventually(t, "a router", func(r pvd.Report) bool { return r.Ifindex == w.link.Index })
+	if err := w.Host.DeleteLink("e3"); err != nil {
+		t.Fatal(err)
+	}
+	before := processorTime(t)
+	time.Sleep(300 * time.Millisecond)
+	if spent := processorTime(t) - before; spent > 150*time.Millisecond {
+		t.Errorf("%v of processor time in 300 ms of a link that is gone", spent)
+	}
+	peer, err := w.NewNode("again")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Veth(lab.End{Node: w.Host, Link: "e3"}, lab.End{Node: peer, Link: "lan"}, 1500); err != nil {
+		t.Fatal(err)
+	}
+	index, err := w.Host.LinkIndex("e3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Watch(netwatch.Link{Index: index, Name: "e3", MTU: 1500})
+	if _, err := peer.Advertise("lan", netip.MustParseAddr("fe80::77"), nd.RA{Lifetime: 600 * time.Second}); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually(t, "the router of the new link", func(r pvd.Report) bool {
+		return r.Ifindex == index && r.Sender == netip.MustParseAddr("fe80::77")
+	})
+}
+
+// processorTime is what this process has used so far.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
