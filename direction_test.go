@@ -12,7 +12,7 @@ import (
 // each other.
 func floor(pkg string) int {
 	floors := [][]string{
-		{"flow", "packet", "poll", "quota"},
+		{"flow", "packet", "poll", "quota", "cell"},
 		{"netwatch", "owner"},
 		{"tun", "pvd"},
 		{"stack", "scheduler", "nat", "dns", "uplinks"},

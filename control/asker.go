@@ -18,10 +18,7 @@ type askerKey struct{}
 // withAsker notes which user is at the other end of a connection (unix(7):
 // SO_PEERCRED).
 func withAsker(ctx context.Context, c net.Conn) context.Context {
-	if p, ok := c.(*placed); ok {
-		c = p.Conn
-	}
-	sc, ok := c.(syscall.Conn)
+	sc, ok := plain(c).(syscall.Conn)
 	if !ok {
 		return ctx
 	}

@@ -20,6 +20,7 @@ var ErrNotRunning = errors.New("mifvif is not running (start it with: mifvif run
 // Client asks a daemon. Make one with Dial.
 type Client struct {
 	http  http.Client
+	path  string
 	check bool // the daemon must be of our own namespace
 }
 
@@ -38,6 +39,7 @@ func Dial(path string, named bool) *Client {
 	}
 	return &Client{
 		http:  http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, Timeout: time.Minute},
+		path:  path,
 		check: !named,
 	}
 }
@@ -164,8 +166,8 @@ func (c *Client) send(ctx context.Context, method, path string, question any) (i
 
 // good returns what is wrong with an answer, or says what the daemon says.
 func (c *Client) good(resp *http.Response) error {
-	if c.check && resp.Header.Get(cookieHeader) != Cookie() {
-		return fmt.Errorf("%w; the daemon at the usual socket is of another network namespace", ErrNotRunning)
+	if err := c.own(resp); err != nil {
+		return err
 	}
 	if resp.StatusCode == http.StatusOK {
 		return nil
@@ -174,10 +176,21 @@ func (c *Client) good(resp *http.Response) error {
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxBody)).Decode(&f); err != nil || f.Error == "" {
 		return fmt.Errorf("the daemon answered %s", resp.Status)
 	}
-	if resp.StatusCode == http.StatusBadRequest {
+	switch resp.StatusCode {
+	case http.StatusBadRequest:
 		return Mistake{errors.New(f.Error)}
+	case http.StatusForbidden:
+		return Refused{errors.New(f.Error)}
 	}
 	return errors.New(f.Error)
+}
+
+// own returns an error unless the daemon is the one that was meant.
+func (c *Client) own(resp *http.Response) error {
+	if c.check && resp.Header.Get(cookieHeader) != Cookie() {
+		return fmt.Errorf("%w; the daemon at the usual socket is of another network namespace", ErrNotRunning)
+	}
+	return nil
 }
 
 // unreachable tells "nobody there" from "you may not".

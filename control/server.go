@@ -14,6 +14,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -53,7 +54,8 @@ type Handlers struct {
 	Cache       func() []CacheEntry
 	Reload      func(context.Context) error
 	Portal      PortalFunc
-	Events      *Events // nil: there is no stream
+	Command     CommandFunc // nil: none is run
+	Events      *Events     // nil: there is no stream
 	// Profile offers the profiles of net/http/pprof below /debug/pprof/.
 	Profile bool
 }
@@ -64,6 +66,7 @@ type Server struct {
 	http     *http.Server
 	path     string
 	log      *slog.Logger
+	commands sync.WaitGroup
 }
 
 // Listen opens the socket at path, for root and the named group. A socket that
@@ -90,7 +93,7 @@ func Listen(path, group string, h Handlers, log *slog.Logger) (*Server, error) {
 	}
 	s := &Server{listener: limit(l, maxConns), path: path, log: log}
 	s.http = &http.Server{
-		Handler: routes(h), ReadTimeout: readTimeout, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10,
+		Handler: s.routes(h), ReadTimeout: readTimeout, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10,
 		ConnContext: withAsker,
 		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
@@ -100,8 +103,11 @@ func Listen(path, group string, h Handlers, log *slog.Logger) (*Server, error) {
 // Path returns where the socket is.
 func (s *Server) Path() string { return s.path }
 
-// Run serves until ctx ends and removes the socket.
+// Run serves until ctx ends and removes the socket. What it has run for others has
+// ended when it returns.
 func (s *Server) Run(ctx context.Context) error {
+	s.http.BaseContext = func(net.Listener) context.Context { return ctx }
+	defer s.commands.Wait()
 	done := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(done)
@@ -172,7 +178,7 @@ func served(path string) bool {
 	return true
 }
 
-func routes(h Handlers) http.Handler {
+func (s *Server) routes(h Handlers) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { reply(w, h.Status(), nil) })
 	mux.HandleFunc("GET /v1/pvds", func(w http.ResponseWriter, _ *http.Request) { reply(w, h.PvDs(), nil) })
@@ -222,6 +228,9 @@ func routes(h Handlers) http.Handler {
 		reply(w, struct{}{}, h.Reload(r.Context()))
 	})
 	mux.HandleFunc("POST /v1/portal", servePortal(h.Portal))
+	if h.Command != nil {
+		mux.HandleFunc("POST /v1/command", s.serveCommand(h.Command))
+	}
 	if h.Events != nil {
 		mux.HandleFunc("GET /v1/events", h.Events.serve)
 	}
@@ -244,8 +253,11 @@ func reply(w http.ResponseWriter, document any, err error) {
 	w.Header().Set(cookieHeader, Cookie())
 	if err != nil {
 		status := http.StatusUnprocessableEntity
-		if errors.As(err, new(Mistake)) {
+		switch {
+		case errors.As(err, new(Mistake)):
 			status = http.StatusBadRequest
+		case errors.As(err, new(Refused)):
+			status = http.StatusForbidden
 		}
 		w.WriteHeader(status)
 		document = failure{err.Error()}

@@ -182,6 +182,16 @@ func (n *Names) Recall(f *flow.Flow) {
 	}
 }
 
+// Forget forgets what an app was told: it is no more.
+func (n *Names) Forget(app netip.Addr) {
+	app = n.cfg.App(app.Unmap())
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for mine := n.apps[app]; mine != nil && mine.Len() > 0; {
+		n.remove(n.entries[mine.Front().Value.(nameKey)])
+	}
+}
+
 // AliasName returns the name an alias stands for; it fits Config.AliasName.
 func (n *Names) AliasName(a netip.Addr) (string, bool) {
 	n.mu.Lock()

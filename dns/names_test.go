@@ -80,3 +80,18 @@ func TestNamesThatEvictTheirOnlyEntry(t *testing.T) {
 		t.Errorf("%d pairs of %d apps, want 1 of 1", n.Len(), len(n.apps))
 	}
 }
+
+func TestNamesOfAnAppAreForgotten(t *testing.T) {
+	n := NewNames(NamesConfig{Max: 10, PerApp: 1})
+	for _, addr := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3"} {
+		n.Learn(learned("10.0.0.1", "a.example", addr, time.Hour))
+	}
+	n.Learn(learned("10.0.0.2", "b.example", "192.0.2.1", time.Hour))
+	n.Forget(netip.MustParseAddr("10.0.0.1"))
+	n.Forget(netip.MustParseAddr("10.0.0.9"))
+	_, gone := n.Lookup(netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("192.0.2.1"))
+	_, kept := n.Lookup(netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("192.0.2.1"))
+	if gone || !kept || n.Len() != 1 || len(n.apps) != 1 {
+		t.Errorf("forgotten %v, the other's kept %v, %d pairs of %d apps, want 1 of 1", !gone, kept, n.Len(), len(n.apps))
+	}
+}

@@ -49,8 +49,10 @@ type Flow struct {
 	Ingress string
 	// Name is the name whose answer gave Dst, "" if none is known.
 	Name string
-	// Bound is the domain whose handle the app has bound its socket to, "" if none.
-	Bound string
+	// Bound is the domain whose handle the app has bound its socket to, or that its
+	// command was started for (Confined); "" if none.
+	Bound    string
+	Confined bool
 	// Owner is who has the socket of a local flow.
 	Owner Owner
 	// Answer says whose answer gave Dst; the zero Answer is nobody's.

@@ -3,11 +3,11 @@
 // observers on every link. Tests, the benchmarks and `mifvif lab` use it.
 //
 // It needs root and a kernel with network namespaces, veth and TUN; it starts
-// no external program and uses none of mifvif's own code: the daemon under test
+// no external program and uses none of mifvif's stations: the daemon under test
 // is the real binary, seen from outside only.
 //
 // Nothing of a world has a name outside it. A node is an OS thread of this
-// process that lives in namespaces of its own; links, routes and filters are
+// process (cell.Thread) that lives in namespaces of its own; links, routes and filters are
 // made inside them. When the process dies, however it dies, the threads die
 // with it, its children are killed by the kernel, and the namespaces go with
 // the last of them.

@@ -9,6 +9,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"mifvif/cell"
 )
 
 // A Node is one machine of a world: a network namespace and a mount namespace.
@@ -19,7 +21,7 @@ type Node struct {
 	Name string
 
 	world   *World
-	thread  *thread
+	thread  *cell.Thread
 	netlink *netlink.Handle
 	ns      *os.File // the network namespace
 	id      uint64   // its inode
@@ -37,7 +39,7 @@ func (w *World) NewNode(name string) (*Node, error) {
 		return nil, fmt.Errorf("make node %s: the name is taken", name)
 	}
 	n := &Node{Name: name, world: w}
-	t, err := startThread(n.enter)
+	t, err := cell.StartThread(n.enter)
 	if err != nil {
 		return nil, fmt.Errorf("make node %s: %w", name, err)
 	}
@@ -112,7 +114,7 @@ func (n *Node) SetCongestion(algorithm string) error {
 // Do runs f on the node's thread: sockets and files it opens are the node's. f
 // must be quick and must not call methods of the same node. Goroutines that f
 // starts do not run in the node.
-func (n *Node) Do(f func() error) error { return n.thread.do(f) }
+func (n *Node) Do(f func() error) error { return n.thread.Do(f) }
 
 // Netlink returns a handle that speaks with the node's kernel side. Use it from
 // any goroutine.
@@ -156,6 +158,6 @@ func (n *Node) WriteFile(path string, content []byte) error {
 func (n *Node) close() error {
 	n.children.kill()
 	n.netlink.Close()
-	n.thread.stop()
+	n.thread.Stop()
 	return n.ns.Close()
 }

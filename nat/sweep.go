@@ -55,6 +55,17 @@ func (t *Table) close() {
 	}
 }
 
+// EndApp ends the bindings of one app side for good: it is no more.
+func (t *Table) EndApp(app netip.Addr) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for b := range t.bindings {
+		if b.app.app.Addr() == app {
+			t.end(b)
+		}
+	}
+}
+
 // Retire ends the bindings of domain instances and source addresses that alive
 // denies. The next packet of their app sockets finds no binding and gets a new
 // decision; those whose rule says so are told by an ICMP error, those that hold

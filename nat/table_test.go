@@ -315,6 +315,20 @@ func TestRetireEndsOnlyDeadDomains(t *testing.T) {
 	}
 }
 
+func TestEndAppEndsOnlyItsBindings(t *testing.T) {
+	table, out, _ := newTable(t, Config{Max: 10, PerSource: 1})
+	server := echo(t, "127.0.0.1")
+	other := netip.MustParseAddrPort("198.18.0.9:4001")
+	send(t, table, domain(0), app, server, "a")
+	send(t, table, domain(0), other, server, "b")
+	out.next(t)
+	out.next(t)
+	table.EndApp(app.Addr())
+	if flows := table.Flows(); len(flows) != 1 || flows[0].Flow.Src != other {
+		t.Errorf("left are %+v, want that of %v", flows, other)
+	}
+}
+
 // TestFatesWhenADomainDies (contract: on_failure): a binding ends, ends and its app
 // is told, or is held and goes on.
 func TestFatesWhenADomainDies(t *testing.T) {

@@ -5,7 +5,7 @@
 //
 // The way of a flow, in the order of the files:
 //
-//  1. ingress.go reads a batch from mif0, drops what cannot be an app's packet
+//  1. ingress.go reads a batch from mif0, or from an inlet, drops what cannot be an app's packet
 //     and sorts the rest by protocol.
 //  2. tcp.go: the stack holds a SYN back; scheduler.Pick names candidates;
 //     uplinks.DialTCP tries them in order; the app hears "connected" only after

@@ -13,7 +13,8 @@ import (
 var errGroundLost = errors.New("the flow's domain or its address there is gone")
 
 // ground is what flows stand on: one context per source address of a living
-// domain instance, ended when either is gone.
+// domain instance, ended when either is gone. The flows of each inlet stand by
+// themselves.
 type ground struct {
 	mu     sync.Mutex
 	root   context.Context
@@ -24,6 +25,7 @@ type ground struct {
 type foothold struct {
 	domain pvd.Key
 	source netip.Addr
+	inlet  *Inlet // nil: of mif0
 }
 
 type field struct {
@@ -39,14 +41,14 @@ func (g *ground) open(root context.Context) {
 }
 
 // under returns the context of a foothold; it is ended already when the relay is
-// not running.
+// not running, or the inlet is gone.
 func (g *ground) under(k foothold) context.Context {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if f, ok := g.fields[k]; ok {
 		return f.ctx
 	}
-	if g.root == nil {
+	if g.root == nil || k.inlet != nil && k.inlet.over {
 		ctx, cancel := context.WithCancelCause(context.Background())
 		cancel(errGroundLost)
 		return ctx
@@ -61,7 +63,7 @@ func (g *ground) retire(alive func(pvd.Key, netip.Addr) bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for k, f := range g.fields {
-		if !alive(k.domain, k.source) {
+		if !k.holds() && !alive(k.domain, k.source) {
 			f.cancel(errGroundLost)
 			delete(g.fields, k)
 		}

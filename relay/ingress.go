@@ -54,16 +54,14 @@ func (l *Locals) lanOf(src netip.Addr) string {
 // SetLocals replaces what ingress accepts. Safe for concurrent use.
 func (r *Relay) SetLocals(l *Locals) { r.locals.Store(l) }
 
-// ingress reads mif0 until it is closed. It is the only reader, so everything
-// it calls may count on one packet at a time.
-func (r *Relay) ingress(ctx context.Context) error {
+// read carries what comes out of a device until it is closed: mif0, or that of an
+// inlet. They take turns by the batch, so everything this calls may count on one
+// packet at a time.
+func (r *Relay) read(ctx context.Context, device Device, in *Inlet) error {
 	batch := tun.NewBatch()
 	for {
-		packets, err := r.cfg.Device.Read(batch)
-		for i := range packets {
-			r.receive(&packets[i])
-		}
-		r.cfg.NAT.Flush()
+		packets, err := device.Read(batch)
+		r.carryBatch(packets, in)
 		if batch.Full() {
 			poll.Yield()
 		}
@@ -71,19 +69,30 @@ func (r *Relay) ingress(ctx context.Context) error {
 			if errors.Is(err, os.ErrClosed) && ctx.Err() != nil {
 				return nil
 			}
-			return fmt.Errorf("read mif0: %w", err)
+			return fmt.Errorf("read packets: %w", err)
 		}
 	}
 }
 
-// receive sorts one packet to its protocol, or drops and counts it.
-func (r *Relay) receive(p *tun.Packet) {
+// carryBatch is one turn.
+func (r *Relay) carryBatch(packets []tun.Packet, in *Inlet) {
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	for i := range packets {
+		r.receive(&packets[i], in)
+	}
+	r.cfg.NAT.Flush()
+}
+
+// receive sorts one packet to its protocol, or drops and counts it. in is the
+// inlet it came by, nil for mif0.
+func (r *Relay) receive(p *tun.Packet, in *Inlet) {
 	info, err := packet.Parse(p.Data)
 	if err != nil {
 		r.drops.malformed.Add(1)
 		return
 	}
-	if !r.acceptable(&info) {
+	if !r.acceptable(&info, in) {
 		r.drops.martian.Add(1)
 		return
 	}
@@ -151,9 +160,12 @@ func (r *Relay) dispatch(h tun.Header, info *packet.Info, data []byte) {
 // acceptable reports whether the packet can be an app's: a source that is ours
 // (RFC 6418 3.2-9: nothing is forwarded between networks) and a destination
 // that one host can be asked for.
-func (r *Relay) acceptable(info *packet.Info) bool {
+func (r *Relay) acceptable(info *packet.Info, in *Inlet) bool {
 	if info.Martian() {
 		return false
+	}
+	if in != nil {
+		return in.sends(info.Src)
 	}
 	l := r.locals.Load()
 	if _, ok := l.Sources[info.Src]; ok {

@@ -21,6 +21,7 @@ type race struct {
 	relay    *Relay
 	req      *stack.Request
 	flow     flow.Flow
+	inlet    *Inlet
 	decision *scheduler.Decision
 	timeout  time.Duration   // of each attempt
 	ctx      context.Context // ends with the race, and when the app gives up
@@ -37,8 +38,8 @@ type race struct {
 
 // race returns the winner among the first d.Race candidates; every attempt has
 // ended when it returns.
-func (r *Relay) race(req *stack.Request, f flow.Flow, d *scheduler.Decision) (stack.Uplink, standing, error) {
-	a := &race{relay: r, req: req, flow: f, decision: d, timeout: attemptTimeout, next: 1}
+func (r *Relay) race(req *stack.Request, f flow.Flow, in *Inlet, d *scheduler.Decision) (stack.Uplink, standing, error) {
+	a := &race{relay: r, req: req, flow: f, inlet: in, decision: d, timeout: attemptTimeout, next: 1}
 	if d.Race == len(d.Candidates()) {
 		a.timeout = lastTimeout
 	}
@@ -61,7 +62,7 @@ func (a *race) run(i int) {
 			}
 		})
 		c := a.decision.Candidates()[i]
-		on := standing{c, a.relay.domainContext(c, a.decision.OnFailure)}
+		on := standing{c, a.relay.domainContext(c, a.inlet, a.decision.OnFailure)}
 		up, err := a.dial(on)
 		later.Stop()
 		if a.finish(up, on, err) {

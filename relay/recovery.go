@@ -138,7 +138,9 @@ func (r *Relay) judge(m *mover) scheduler.Recovery {
 	if m.entry == nil {
 		asked := f.Dst
 		r.cfg.Names.Recall(&f)
-		r.identify(&f, asked)
+		if _, ok := r.identify(&f, asked); !ok {
+			return scheduler.Recovery{What: scheduler.RecoverStay}
+		}
 	}
 	return r.cfg.Scheduler.Recover(f, m.on.Key(), m.decided)
 }

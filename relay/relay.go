@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -78,7 +79,11 @@ type Relay struct {
 	flows  flows
 	drops  drops
 
-	// Of the reading goroutine:
+	changing sync.Mutex
+	inlets   atomic.Pointer[map[byte]*Inlet]
+
+	// turn is whose batch is carried: mif0's reader has it, or an inlet's.
+	turn      sync.Mutex
 	fragments *packet.Reassembler
 	answer    [1500]byte // where answers from the cache are made
 }
@@ -109,7 +114,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	g.Go(func() error { return r.stack.Run(ctx) })
 	g.Go(func() error { return r.cfg.NAT.Run(ctx) })
 	g.Go(func() error { return r.cfg.Resolver.Run(ctx) })
-	g.Go(func() error { return r.ingress(ctx) })
+	g.Go(func() error { return r.read(ctx, r.cfg.Device, nil) })
 	g.Go(func() error { return r.sample(ctx) })
 	g.Go(func() error { return r.recover(ctx) })
 	return g.Wait()

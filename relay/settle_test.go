@@ -82,7 +82,7 @@ func FuzzReceive(f *testing.F) {
 		if err != nil || h.Validate(frame[tun.HeaderLen:]) != nil {
 			return
 		}
-		w.relay.receive(&tun.Packet{Header: h, Data: frame[tun.HeaderLen:]})
+		w.relay.receive(&tun.Packet{Header: h, Data: frame[tun.HeaderLen:]}, nil)
 		w.relay.cfg.NAT.Flush()
 	})
 }

@@ -31,7 +31,11 @@ func (r *Relay) request(req *stack.Request) {
 	}
 	asked, began := f.Dst, time.Now()
 	r.cfg.Names.Recall(&f)
-	r.identify(&f, asked)
+	in, ok := r.identify(&f, asked)
+	if !ok {
+		req.Refuse(stack.Reset)
+		return
+	}
 	decision := r.cfg.Scheduler.Pick(f)
 	if decision.Refusal != scheduler.NotRefused {
 		r.drops.refused.Add(1)
@@ -48,7 +52,7 @@ func (r *Relay) request(req *stack.Request) {
 		req.Refuse(stack.Silent)
 		return
 	}
-	up, on, err := r.connect(req, f, &decision)
+	up, on, err := r.connect(req, f, in, &decision)
 	if err != nil {
 		r.flows.release(place)
 		req.Refuse(verdict(err))
@@ -80,18 +84,18 @@ type standing struct {
 // connect tries the candidates in order and returns the first that answered. A
 // destination that refuses has answered: its refusal is the truth and no other
 // domain is asked.
-func (r *Relay) connect(req *stack.Request, f flow.Flow, d *scheduler.Decision) (stack.Uplink, standing, error) {
+func (r *Relay) connect(req *stack.Request, f flow.Flow, in *Inlet, d *scheduler.Decision) (stack.Uplink, standing, error) {
 	var last error
 	candidates := d.Candidates()
 	if d.Race > 1 {
-		up, on, err := r.race(req, f, d)
+		up, on, err := r.race(req, f, in, d)
 		if err == nil || errors.Is(err, unix.ECONNREFUSED) || req.Over() {
 			return up, on, err
 		}
 		last = err
 	}
 	for i, c := range candidates[d.Race:] {
-		on := standing{c, r.domainContext(c, d.OnFailure)}
+		on := standing{c, r.domainContext(c, in, d.OnFailure)}
 		timeout := attemptTimeout
 		if i == len(candidates)-1-d.Race {
 			timeout = lastTimeout
@@ -132,12 +136,15 @@ func (r *Relay) attempt(ctx context.Context, on standing, f flow.Flow) (stack.Up
 }
 
 // domainContext returns what a flow stands on: its domain, or, where the rule
-// holds flows through a failure, the relay itself.
-func (r *Relay) domainContext(c scheduler.Candidate, of scheduler.OnFailure) context.Context {
-	if of == scheduler.FailHold {
-		return r.ground.root
+// holds flows through a failure, the relay itself; and the inlet it came by.
+func (r *Relay) domainContext(c scheduler.Candidate, in *Inlet, of scheduler.OnFailure) context.Context {
+	switch {
+	case of != scheduler.FailHold:
+		return r.ground.under(foothold{c.Domain.Key(), c.Source, in})
+	case in != nil:
+		return r.ground.under(held(in))
 	}
-	return r.ground.under(foothold{c.Domain.Key(), c.Source})
+	return r.ground.root
 }
 
 // silent reports whether a dial ended without any answer.

@@ -179,15 +179,15 @@ func TestTableOfFlowsIsBounded(t *testing.T) {
 	}
 }
 
-func eventually(t *testing.T, what string, f func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, what string, f func() bool) {
+	tb.Helper()
 	for range 500 {
 		if f() {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Errorf("never: %s", what)
+	tb.Errorf("never: %s", what)
 }
 
 // TestOneUserDoesNotTakeTheTable: what is known of users is asked for only where it

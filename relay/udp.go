@@ -31,7 +31,9 @@ func (r *Relay) carry(h tun.Header, f flow.Flow, info *packet.Info, data []byte)
 	if r.cfg.NAT.Forward(h, info, data, r.cfg.Scheduler.Named(f)) {
 		return
 	}
-	r.identify(&f, asked)
+	if _, ok := r.identify(&f, asked); !ok {
+		return
+	}
 	d := r.cfg.Scheduler.Pick(f)
 	if d.Refusal != scheduler.NotRefused {
 		r.drops.refused.Add(1)
@@ -90,11 +92,21 @@ func flowOf(info *packet.Info) flow.Flow {
 }
 
 // identify fills in who sends a flow: the LAN it comes from, or whose socket it
-// is where a rule asks. asked is the destination as the app knows it.
-func (r *Relay) identify(f *flow.Flow, asked netip.AddrPort) {
+// is where a rule asks, or the command, with the inlet it came by. asked is the
+// destination as the app knows it. ok is false for what a command has left.
+func (r *Relay) identify(f *flow.Flow, asked netip.AddrPort) (in *Inlet, ok bool) {
+	in, gone := r.InletOf(f.Src.Addr())
+	if gone {
+		return nil, false
+	}
+	if in != nil {
+		in.confine(f, asked)
+		return in, true
+	}
 	l := r.locals.Load()
 	f.Ingress, f.Bound = l.lanOf(f.Src.Addr()), l.Handles[f.Src.Addr()]
 	if f.Ingress == "" && r.cfg.Owners != nil {
 		f.Owner = r.cfg.Owners.Owner(flow.Flow{Proto: f.Proto, Src: f.Src, Dst: asked})
 	}
+	return nil, true
 }

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mifvif/flow"
 	"mifvif/pvd"
 )
 
@@ -309,6 +310,46 @@ func TestAnAppMayBindToADomain(t *testing.T) {
 		d := s.Pick(f)
 		if names(d) != tt.want || (tt.want == "") != (d.Refusal == Prohibited) || d.Race != 0 {
 			t.Errorf("bound to %s for %s: %q, refusal %d, %s", tt.bound, tt.dst, names(d), d.Refusal, d.Reason)
+		}
+	}
+}
+
+// TestACommandIsForItsDomain: as a socket that is bound to it, with a reason of its
+// own.
+func TestACommandIsForItsDomain(t *testing.T) {
+	s := house(Policy{}, two()...)
+	for bound, want := range map[string]string{"lte": reasonConfined, "gone": reasonElsewhere} {
+		f := to("192.0.2.80:443", "")
+		f.Bound, f.Confined = bound, true
+		if d := s.Pick(f); d.Reason != want {
+			t.Errorf("a command for %s: %s, want %s", bound, d.Reason, want)
+		}
+	}
+}
+
+// TestBars: what keeps all flows of somebody off a domain, whether that is usable
+// or not.
+func TestBars(t *testing.T) {
+	rules := []Rule{
+		{Name: "locked", Actor: Locked, Match: Match{Users: []uint32{1}}, Forbid: []string{"lte"}},
+		{Name: "mine", Actor: User, Match: Match{Users: []uint32{2}}, Require: []string{"fiber"}},
+		{Name: "away", Actor: User, Match: Match{Users: []uint32{3}}, Require: []string{"gone"}},
+		{Name: "some", Actor: Admin, Match: Match{Ports: []PortRange{{22, 22}}}, Forbid: []string{"lte"}},
+		{Name: "soft", Actor: Admin, Prefer: []string{"fiber"}},
+	}
+	domains := two()
+	domains[1].State = pvd.Offline
+	s := house(Policy{Rules: rules}, domains...)
+	for _, tt := range []struct {
+		user  uint32
+		bound string
+		rule  string
+	}{{0, "lte", ""}, {1, "lte", "locked"}, {1, "fiber", ""}, {2, "lte", "mine"}, {2, "fiber", ""}, {3, "lte", "away"}} {
+		f := to("0.0.0.0:0", "")
+		f.Bound, f.Confined, f.Owner = tt.bound, true, flow.Owner{Known: true, UID: tt.user}
+		rule, barred := s.Bars(f)
+		if barred != (tt.rule != "") || barred && rule != tt.rule {
+			t.Errorf("user %d and %s: barred %v by %q, want %q", tt.user, tt.bound, barred, rule, tt.rule)
 		}
 	}
 }

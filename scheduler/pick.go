@@ -23,6 +23,8 @@ const (
 	reasonPrivate    = "a private destination that no usable domain can lead to"
 	reasonNoSource   = "no domain has a source address for the destination"
 	reasonHandle     = "the app has bound its socket to this domain"
+	reasonConfined   = "the command was started for this domain"
+	reasonElsewhere  = "the domain that the command was started for is not usable for it"
 	reasonUnbound    = "the domain that the app has bound its socket to is not usable for it"
 	reasonSpent      = "its data cap is used up"
 	reasonRefused    = "the rule leaves no usable domain"
@@ -137,19 +139,24 @@ func (p *pick) hard() bool {
 	return p.flow.Bound == "" || p.handle()
 }
 
-// handle keeps the domain that the app has bound its socket to (RFC 6418 5.4-C).
+// handle keeps the domain that the app has bound its socket to (RFC 6418 5.4-C), or
+// that its command was started for.
 func (p *pick) handle() bool {
+	why, gone := reasonHandle, reasonUnbound
+	if p.flow.Confined {
+		why, gone = reasonConfined, reasonElsewhere
+	}
 	var in members
 	for i, d := range p.snap.domains {
 		if d.Name == p.flow.Bound && p.left.has(i) {
 			in.add(i)
 		}
 	}
-	p.narrow(in, "the app has bound its socket to another domain")
+	p.narrow(in, "the app is bound to another domain")
 	if p.left.empty() {
-		return p.refuse(Prohibited, reasonUnbound)
+		return p.refuse(Prohibited, gone)
 	}
-	p.dec.Reason = reasonHandle
+	p.dec.Reason = why
 	return true
 }
 

@@ -93,6 +93,19 @@ func (s *Scheduler) Named(f flow.Flow) bool {
 	return snap.named(&about)
 }
 
+// Bars returns the rule that keeps f off the domain it is bound to, whether that
+// can be used now or not; ok is false if none does. A rule about some
+// destinations only speaks of f as Pick has it.
+func (s *Scheduler) Bars(f flow.Flow) (rule string, ok bool) {
+	snap := s.snapshot.Load()
+	p := pick{Scheduler: s, snap: snap, flow: s.about(f, snap)}
+	for i := range snap.domains {
+		p.left.add(i)
+	}
+	barred := !p.hard()
+	return p.dec.Rule, barred
+}
+
 // Needs returns what the policy in force has to be told of a flow. Where there is
 // one domain only, nothing is to be kept together.
 func (s *Scheduler) Needs() Needs {

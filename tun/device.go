@@ -42,6 +42,8 @@ type Device struct {
 	udpGSO    bool
 	events    sync.WaitGroup
 	writes    sync.Pool
+	branching sync.Mutex
+	branches  atomic.Pointer[branches] // nil: there are none
 	dropped   atomic.Uint64
 	invalid   atomic.Uint64
 }

@@ -22,8 +22,14 @@ type vector struct {
 
 // Write gives the host one packet in pieces: h, then the IP packet that bufs
 // make up together. A packet the kernel does not take is dropped and counted,
-// as a network would. Safe for concurrent use; does not allocate.
+// as a network would. A packet for a branch goes there. Safe for concurrent use;
+// does not allocate.
 func (d *Device) Write(h Header, bufs ...[]byte) error {
+	if all := d.branches.Load(); all != nil {
+		if to := all.of(bufs); to != nil {
+			d = to
+		}
+	}
 	if len(bufs) > maxPieces {
 		return fmt.Errorf("write %s: %d pieces, at most %d", d.name, len(bufs), maxPieces)
 	}

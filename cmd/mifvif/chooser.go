@@ -27,16 +27,31 @@ const typeAAAA = 28
 type chooser struct {
 	scheduler *scheduler.Scheduler
 	domains   func() *pvd.Set
-	asker     func(netip.AddrPort) flow.Owner
+	// asker returns who asks; false for somebody who is no more.
+	asker func(netip.AddrPort) (asker, bool)
 }
+
+// asker is who puts a question to the resolver.
+type asker struct {
+	owner   flow.Owner
+	command string // the domain that its command was started for, "" for other apps
+}
+
+// reasonNobody is why a question of a command that has ended goes nowhere.
+const reasonNobody = "the command that asks has ended"
 
 // Choose implements dns.Chooser. A name in a domain's zone goes there and
 // nowhere else; any other follows the decision about its site, in either family.
+// What a command asks goes to the command's domain.
 func (c chooser) Choose(q dns.Query, into []*pvd.Domain) dns.Choice {
+	who, ok := c.asker(q.App)
+	if !ok {
+		return dns.Choice{Domains: into, Reason: reasonNobody}
+	}
 	set := c.domains()
 	out := dns.Choice{Domains: into, MaxTTL: ttl(set)}
 	if q.Reverse.IsValid() {
-		d := c.scheduler.Pick(c.question(q, q.Reverse.Addr()))
+		d := c.scheduler.Pick(c.question(q, who, q.Reverse.Addr()))
 		out.Domains, out.Reason = withResolvers(out.Domains, &d), d.Reason
 		return out
 	}
@@ -45,7 +60,7 @@ func (c chooser) Choose(q dns.Query, into []*pvd.Domain) dns.Choice {
 	if q.Type == typeAAAA {
 		first, second = second, first
 	}
-	one, other := c.scheduler.Pick(c.question(q, first)), c.scheduler.Pick(c.question(q, second))
+	one, other := c.scheduler.Pick(c.question(q, who, first)), c.scheduler.Pick(c.question(q, who, second))
 	out.Reason, out.Zone = one.Reason, one.Zone
 	if len(one.Candidates()) == 0 {
 		out.Reason = other.Reason
@@ -56,7 +71,9 @@ func (c chooser) Choose(q dns.Query, into []*pvd.Domain) dns.Choice {
 	out.Domains = withResolvers(withResolvers(out.Domains, &one), &other)
 	switch {
 	case out.Zone == "":
-		out.Search = searched(set, &one, &other)
+		if who.command == "" {
+			out.Search = searched(set, &one, &other)
+		}
 	case len(out.Domains) > 0 && out.Domains[0].Trust == pvd.Untrusted && !ours(out.Domains[0], out.Zone):
 		out.MaxTTL = foreignTTL
 	}
@@ -84,9 +101,10 @@ func ours(d *pvd.Domain, zone string) bool {
 
 // question restates a query as the flow that will follow it, which may be of the
 // other family than the query.
-func (c chooser) question(q dns.Query, dst netip.Addr) flow.Flow {
+func (c chooser) question(q dns.Query, who asker, dst netip.Addr) flow.Flow {
 	return flow.Flow{
-		Proto: flow.UDP, Src: q.App, Dst: netip.AddrPortFrom(dst, 0), Name: strings.TrimSuffix(q.Name, "."), Owner: c.asker(q.App),
+		Proto: flow.UDP, Src: q.App, Dst: netip.AddrPortFrom(dst, 0), Name: strings.TrimSuffix(q.Name, "."),
+		Owner: who.owner, Bound: who.command, Confined: who.command != "",
 	}
 }
 

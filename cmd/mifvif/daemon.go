@@ -18,7 +18,6 @@ import (
 	"mifvif/control"
 	"mifvif/dns"
 	"mifvif/dns/host"
-	"mifvif/flow"
 	"mifvif/nat"
 	"mifvif/owner"
 	"mifvif/pvd"
@@ -57,6 +56,7 @@ type daemon struct {
 	publisher  *publisher
 	news       *news
 	events     control.Events
+	commands   commands
 	trouble    atomic.Pointer[string] // what could not be put in force, nil when all could
 	unasked    atomic.Bool            // the host's resolver could not be pointed at ours
 }
@@ -107,7 +107,7 @@ func (d *daemon) makeStations(cfg *config.Config) error {
 	var err error
 	limits := cfg.Limits
 	d.nat, err = nat.New(nat.Config{
-		Max: limits.UDPFlows, PerSource: limits.PerSource, Holder: d.holder, Owner: d.owners.Owner, Moved: d.news.Moved,
+		Max: limits.UDPFlows, PerSource: limits.PerSource, Holder: d.holder, Owner: d.owner, Moved: d.news.Moved,
 	}, d.device, d.uplinks, d.log)
 	if err != nil {
 		return err
@@ -160,8 +160,20 @@ func authorities(path string) (*x509.CertPool, error) {
 
 // chooser answers the resolver where a question may be sent.
 func (d *daemon) chooser() chooser {
-	asker := func(app netip.AddrPort) flow.Owner { return d.owners.asker(app, d.config.Load().DNS.Listen) }
-	return chooser{d.scheduler, d.current.Load, asker}
+	return chooser{d.scheduler, d.current.Load, d.asker}
+}
+
+// asker returns who put a question to the resolver.
+func (d *daemon) asker(app netip.AddrPort) (asker, bool) {
+	listen := d.config.Load().DNS.Listen
+	in, gone := d.relay.InletOf(app.Addr().Unmap())
+	switch {
+	case gone:
+		return asker{}, false
+	case in != nil:
+		return asker{in.Owners.(owners).asker(app, listen), in.Domain}, true
+	}
+	return asker{owner: d.owners.asker(app, listen)}, true
 }
 
 // inside is how one domain is asked and left, for the house's own errands.
@@ -188,8 +200,11 @@ func share(cfg *config.Config) float64 {
 }
 
 // app maps every address of this host to one app side: a name asked over IPv4
-// is meant for connections over IPv6 too.
+// is meant for connections over IPv6 too. A command is one of its own.
 func (d *daemon) app(a netip.Addr) netip.Addr {
+	if number, ok := relay.CommandOf(a); ok {
+		return relay.CommandAddresses(number)[0]
+	}
 	for _, p := range d.config.Load().Interface.Addresses {
 		if p.Contains(a) {
 			return netip.Addr{}

@@ -52,6 +52,7 @@ func execute(args []string, stdout, stderr io.Writer) int {
 	}
 	switch {
 	case errors.Is(err, errRefused): // the explanation has said it
+	case errors.As(err, new(exitStatus)): // the command has
 	case errors.As(err, new(placedError)):
 		fmt.Fprintln(stderr, err)
 	default:
@@ -68,8 +69,11 @@ func code(err error) int {
 		return exitUsage
 	case errors.Is(err, control.ErrNotRunning):
 		return exitNotRunning
-	case errors.Is(err, errRefused):
+	case errors.Is(err, errRefused), errors.As(err, new(control.Refused)):
 		return exitRefused
+	}
+	if status, ok := errors.AsType[exitStatus](err); ok {
+		return int(status)
 	}
 	return exitFailed
 }
@@ -112,7 +116,7 @@ func rootCommand() *cobra.Command {
 	root.PersistentFlags().StringVar(&g.socket, "socket", os.Getenv("MIFVIF_SOCKET"), "control socket `PATH` (or MIFVIF_SOCKET)")
 	root.AddCommand(
 		runCommand(g), checkCommand(g), reloadCommand(g), statusCommand(g), pvdsCommand(g), flowsCommand(g),
-		explainCommand(g), rulesCommand(g), drainCommand(g), undrainCommand(g), resolveCommand(g), portalCommand(g), watchCommand(g), labCommand(), benchCommand(), benchLoad(), cleanupCommand(), versionCommand(g),
+		explainCommand(g), rulesCommand(g), drainCommand(g), undrainCommand(g), resolveCommand(g), execCommand(g), stage(), portalCommand(g), watchCommand(g), labCommand(), benchCommand(), benchLoad(), cleanupCommand(), versionCommand(g),
 	)
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {

@@ -6,6 +6,7 @@ import (
 	"mifvif/flow"
 	"mifvif/owner"
 	"mifvif/quota"
+	"mifvif/relay"
 	"mifvif/scheduler"
 )
 
@@ -49,9 +50,20 @@ func (o owners) asker(app netip.AddrPort, listen []netip.Addr) flow.Owner {
 // resolverPort is where the resolver is served.
 const resolverPort = 53
 
+// owner says whose a flow is, of a command too.
+func (d *daemon) owner(f flow.Flow) flow.Owner {
+	if in, _ := d.relay.InletOf(f.Src.Addr()); in != nil {
+		return in.Owners.Owner(f)
+	}
+	return d.owners.Owner(f)
+}
+
 // holder says whom a place in a table is for: a LAN's host, or the user who has the
-// socket, if it is to be asked or is known (limits.per_source).
+// command or the socket, if it is to be asked or is known (limits.per_source).
 func (d *daemon) holder(f flow.Flow, ask bool) quota.Holder {
+	if number, ok := relay.CommandOf(f.Src.Addr()); ok {
+		return d.commands.holder(number)
+	}
 	switch src := f.Src.Addr(); {
 	case d.relay.LANOf(src) != "":
 		return quota.Host(src)

@@ -15,6 +15,7 @@ import (
 	"mifvif/flow"
 	"mifvif/owner"
 	"mifvif/pvd"
+	"mifvif/relay"
 )
 
 // handlers is what the control socket offers.
@@ -22,7 +23,7 @@ func (d *daemon) handlers() control.Handlers {
 	return control.Handlers{
 		Status: d.status, PvDs: d.pvds, Flows: d.flows, Explain: d.explain, Rules: d.rules, Drain: d.drain, ChangeRules: d.changeRules, Resolve: d.resolve, Cache: d.cache,
 		Reload: func(ctx context.Context) error { return d.reload(ctx) },
-		Portal: d.portal,
+		Portal: d.portal, Command: d.command,
 		Events: &d.events, Profile: d.config.Load().Control.Profile,
 	}
 }
@@ -90,6 +91,7 @@ func (d *daemon) warnings() []string {
 // drops gathers every station's counters.
 func (d *daemon) drops() map[string]uint64 {
 	all := d.relay.Drops()
+	all["commands_refused"] = d.commands.turned.Load()
 	all["mif0_refused"], all["mif0_invalid"] = d.device.Dropped(), d.device.Invalid()
 	for _, part := range []map[string]uint64{d.nat.Stats(), d.resolver.Drops(), d.publisher.sources.drops()} {
 		for k, v := range part {
@@ -178,16 +180,24 @@ func (d *daemon) flows() []control.Flow {
 			Rule: r.Rule, Actor: r.Actor, Reason: r.Reason, Path: "translated", State: "bound", TxBytes: r.TxBytes, RxBytes: r.RxBytes,
 		}))
 	}
+	inside := make(map[byte]*owner.Table)
 	for i := range out {
-		out[i].Owner = owned(owners, &out[i])
+		out[i].Owner = d.owned(owners, inside, &out[i])
 	}
 	slices.SortFunc(out, func(a, b control.Flow) int { return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.ID, b.ID)) })
 	return out
 }
 
-// owned returns whose socket a flow is, as far as the kernel says.
-func owned(owners *owner.Table, f *control.Flow) control.Owner {
+// owned returns whose socket a flow is, as far as the kernel says, here or inside
+// of a command's namespace, which is looked at once.
+func (d *daemon) owned(owners *owner.Table, inside map[byte]*owner.Table, f *control.Flow) control.Owner {
 	src, err := netip.ParseAddrPort(f.Src)
+	if number, ok := relay.CommandOf(src.Addr()); ok && err == nil {
+		if _, looked := inside[number]; !looked {
+			inside[number] = d.commands.sockets(number)
+		}
+		owners = inside[number]
+	}
 	if owners == nil || err != nil {
 		return control.Owner{}
 	}

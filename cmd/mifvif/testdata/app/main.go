@@ -1,0 +1,76 @@
+// Command app is what TestCommands... run in a domain: a program without C library
+// that says whom the laboratory's servers see.
+//
+//	app tcp|udp ADDRESS:PORT...   a line for each
+//	app name NAME                 its addresses
+//	app hold ADDRESS:PORT         a line, then another when the connection ends
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+)
+
+func main() {
+	if err := run(os.Args[1], os.Args[2:]); err != nil {
+		fmt.Println("error:", err)
+		os.Exit(9)
+	}
+}
+
+func run(what string, args []string) error {
+	for _, to := range args {
+		switch what {
+		case "name":
+			all, err := new(net.Resolver).LookupHost(context.Background(), to)
+			if err != nil {
+				return err
+			}
+			fmt.Println(all)
+		case "tcp", "udp":
+			c, line, err := greet(what, to)
+			if err != nil {
+				return err
+			}
+			c.Close()
+			fmt.Print(line)
+		case "hold":
+			c, line, err := greet("tcp", to)
+			if err != nil {
+				return err
+			}
+			fmt.Print(line)
+			_ = c.SetDeadline(time.Time{})
+			_, err = c.Read(make([]byte, 1))
+			fmt.Println("ended:", err)
+		default:
+			return errors.New("what?")
+		}
+	}
+	return nil
+}
+
+// greet reads the first line an echo peer says; it answers datagrams only.
+func greet(network, to string) (net.Conn, string, error) {
+	c, err := net.DialTimeout(network, to, 3*time.Second)
+	if err != nil {
+		return nil, "", err
+	}
+	_ = c.SetDeadline(time.Now().Add(3 * time.Second))
+	if network == "udp" {
+		fmt.Fprintln(c, "who am I")
+	}
+	line, err := bufio.NewReader(c).ReadString('\n')
+	if err != nil && line == "" {
+		return nil, "", err
+	}
+	if network == "udp" {
+		line += "\n"
+	}
+	return c, line, nil
+}
