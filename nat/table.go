@@ -90,6 +90,7 @@ type Table struct {
 	sender  sender
 	poller  *poll.Poller // of all sockets
 	inbox   *inbox       // of the poller's goroutine
+	single  atomic.Bool  // mif0 takes datagrams one by one only
 	limiter limiter
 	stats   stats
 	nextID  atomic.Uint64
