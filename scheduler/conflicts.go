@@ -29,7 +29,7 @@ func (s *Scheduler) Overridden() []Conflict {
 	snap := s.snapshot.Load()
 	var out []Conflict
 	seen := make(map[Conflict]bool)
-	for actor := Locked; actor < Operator; actor++ {
+	for actor := range Operator {
 		for i := range snap.rules[actor] {
 			r := &snap.rules[actor][i]
 			for family := range snap.general {

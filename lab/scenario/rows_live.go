@@ -44,7 +44,7 @@ func startsAnew(ctx context.Context, e *Env) error {
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(endWithin))
 	if _, err := io.Copy(io.Discard, conn); !errors.Is(err, syscall.ECONNRESET) {
-		return fmt.Errorf("the app of the broken transfer is told %v, want that it was reset", err)
+		return fmt.Errorf("the app of the broken transfer is not told that it was reset: %w", errors.Join(err, io.ErrUnexpectedEOF))
 	}
 	anew, err := e.Host.DialTCP(ctx, public4(firstE1Source), lab.SocketOptions{})
 	if err != nil {
