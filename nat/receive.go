@@ -3,6 +3,7 @@ package nat
 import (
 	"encoding/binary"
 	"net/netip"
+	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -11,7 +12,7 @@ import (
 // Sizes of an inbox: one receive takes so many messages, each of any size a
 // socket can deliver (UDP_GRO makes one of many).
 const (
-	maxArrivals = 64
+	maxArrivals = 32
 	maxArrival  = 1 << 16
 )
 
@@ -33,6 +34,8 @@ type inbox struct {
 	oob  [maxArrivals][128]byte
 
 	arrivals [maxArrivals]arrival
+	lost     uint32        // what the kernel says that a socket has lost so far, of the last receive
+	full     atomic.Uint64 // datagrams lost because a socket's buffer was full
 	errors   errbox
 	train    train
 }
@@ -55,6 +58,7 @@ type arrival struct {
 	ttl     uint8
 	tos     uint8
 	segment int // bytes per datagram where several came as one, else 0
+	lost    uint32
 	data    []byte
 }
 
@@ -71,10 +75,13 @@ func (in *inbox) drain(s *socket, arrived func([]arrival), failed func(pathFailu
 	if !ok {
 		return false
 	}
+	in.lost = s.lost
 	arrivals, errno := in.receive(fd)
 	s.release()
 	switch errno {
 	case 0:
+		in.full.Add(uint64(in.lost - s.lost))
+		s.lost = in.lost
 		arrived(arrivals)
 		return len(arrivals) == maxArrivals // the kernel stops early where nothing is left
 	case unix.EINTR:
@@ -107,6 +114,9 @@ func (in *inbox) receive(fd int) ([]arrival, unix.Errno) {
 		m := &in.msgs[i]
 		a := arrival{from: peer(&in.name[i], m.hdr.Namelen), ttl: 64, data: in.buf[i*maxArrival:][:m.n]}
 		ancillary(in.oob[i][:min(int(m.hdr.Controllen), len(in.oob[i]))], a.note)
+		if a.lost != 0 {
+			in.lost = a.lost
+		}
 		in.arrivals[i] = a
 	}
 	return in.arrivals[:n], 0
@@ -118,6 +128,8 @@ func (a *arrival) note(level, typ int32, data []byte) {
 	case level == unix.IPPROTO_IP && typ == unix.IP_TOS && len(data) > 0:
 		a.tos = data[0]
 	case len(data) < 4:
+	case level == unix.SOL_SOCKET && typ == unix.SO_RXQ_OVFL: // only of a socket that has lost some
+		a.lost = binary.NativeEndian.Uint32(data)
 	case level == unix.IPPROTO_IP && typ == unix.IP_TTL, level == unix.IPPROTO_IPV6 && typ == unix.IPV6_HOPLIMIT:
 		a.ttl = uint8(binary.NativeEndian.Uint32(data))
 	case level == unix.IPPROTO_IPV6 && typ == unix.IPV6_TCLASS:

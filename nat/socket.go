@@ -21,7 +21,8 @@ type socket struct {
 	token poll.Token
 	is6   bool
 	icmp  bool
-	df    int8 // what the socket does now: 1 never fragments, 0 may, -1 not set yet
+	lost  uint32 // datagrams that found its buffer full, of the receiving goroutine
+	df    int8   // what the socket does now: 1 never fragments, 0 may, -1 not set yet
 }
 
 // newSocket takes over fd and sets what every binding needs: errors of the
@@ -62,6 +63,8 @@ func (s *socket) setUp() error {
 	}
 	// Without it datagrams come one by one.
 	_ = unix.SetsockoptInt(s.fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1)
+	// Without it what finds the buffer full is lost without a word.
+	_ = unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"maps"
 	"net/netip"
 	"sync/atomic"
 
@@ -15,7 +16,7 @@ type drops struct {
 // Drops returns how many packets or flows were not carried, by reason. Safe for
 // concurrent use.
 func (r *Relay) Drops() map[string]uint64 {
-	return map[string]uint64{
+	out := map[string]uint64{
 		"malformed":      r.drops.malformed.Load(),
 		"martian":        r.drops.martian.Load(),
 		"protocol":       r.drops.protocol.Load(),
@@ -25,6 +26,8 @@ func (r *Relay) Drops() map[string]uint64 {
 		"unbound":        r.drops.unbound.Load(),
 		"too_many_flows": r.drops.tooManyFlows.Load(),
 	}
+	maps.Copy(out, r.stack.Stats())
+	return out
 }
 
 // refused tells of a flow that is not carried.

@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"net/netip"
 	"slices"
 	"time"
 
@@ -29,9 +28,7 @@ type snapshot struct {
 	several       bool // a family has more than one domain
 
 	claims *bart.Table[*owners] // who holds a destination to be its own
-	// contested are prefixes that several domains claim, at most maxContested.
-	contested []netip.Prefix
-	rules     [actors][]rule
+	rules  [actors][]rule
 	*compiled
 	absent []string
 	back   []time.Time           // since when each domain is as good as it is

@@ -28,6 +28,7 @@ type Conn struct {
 func (c *Conn) setUp(tos uint8) {
 	_ = c.ep.SetSockOptInt(tosOption(c.flow), int(tos&^3)) // does not fail on a TCP endpoint
 	c.ep.SocketOptions().SetDelayOption(false)
+	c.beginSmall()
 }
 
 // tosOption returns the option that sets the code point of our segments.

@@ -33,6 +33,7 @@ func (j *joint) download() {
 	for {
 		state := r.take(ready)
 		if state == blocked {
+			j.shrinkSend()
 			rests, err := j.rest()
 			if rests {
 				return
@@ -144,6 +145,7 @@ func (r *socketReader) fill(fd uintptr) {
 			r.rx.Add(uint64(written))
 			r.moved = true
 			r.touch()
+			r.growSend(uint64(written))
 		}
 		switch {
 		case r.err != nil:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -52,6 +53,11 @@ type joint struct {
 	readable waiter.Entry // tells when the app has something
 	up, down task
 
+	// Of the download and of the upload: how large their buffers are.
+	sendGrown                  bool
+	receiveGrown               atomic.Bool
+	shownReading, shownWriting uint64
+
 	mu       sync.Mutex
 	holders  int         // directions that are not over, and Join
 	finished int         // directions that ended with FIN
@@ -95,6 +101,12 @@ func (j *joint) leave() {
 		return
 	}
 	j.unwatch()
+	if j.sendGrown {
+		j.stack.sending.give(j)
+	}
+	if j.receiveGrown.Load() {
+		j.stack.receiving.give(j)
+	}
 	if timer != nil {
 		timer.Stop()
 	}

@@ -60,6 +60,8 @@ type Stack struct {
 	poller    *poll.Poller // of uplinks with something to read
 	workers   workers
 	attentive atomic.Int32   // downloads with a goroutine
+	sending   room           // large buffers to apps
+	receiving room           // and from apps
 	running   sync.WaitGroup // handlers at work, and joined connections
 }
 
@@ -87,7 +89,7 @@ func New(cfg Config, out Writer, handler func(*Request), log *slog.Logger) (*Sta
 		s.net.Destroy()
 		return nil, err //nolint:wrapcheck // says what and where
 	}
-	s.forward = tcp.NewForwarder(s.net, 0, 2*cfg.Pending, s.handle) // pending is the bound
+	s.forward = tcp.NewForwarder(s.net, smallBuffer, 2*cfg.Pending, s.handle) // pending is the bound
 	s.net.SetTransportProtocolHandler(tcp.ProtocolNumber, s.unknown)
 	return s, nil
 }
@@ -110,8 +112,9 @@ func (s *Stack) configure() error {
 	})
 	// RACK (RFC 8985) costs many flows throughput and wins nothing where packets are lost.
 	sack, recovery := tcpip.TCPSACKEnabled(true), tcpip.TCPRecovery(0)
+	receive := receiveRange()
 	tw, fw := tcpip.TCPTimeWaitTimeoutOption(timeWait), tcpip.TCPLingerTimeoutOption(finWait2)
-	for _, option := range []tcpip.SettableTransportProtocolOption{&sack, &recovery, &tw, &fw} {
+	for _, option := range []tcpip.SettableTransportProtocolOption{&sack, &recovery, &receive, &tw, &fw} {
 		if err := s.net.SetTransportProtocolOption(tcp.ProtocolNumber, option); err != nil {
 			return fmt.Errorf("set TCP option %T: %s", option, err)
 		}
@@ -125,6 +128,7 @@ func (s *Stack) Run(ctx context.Context) error {
 	polling, stop := context.WithCancel(context.WithoutCancel(ctx)) // until the last connection is over
 	var polls sync.WaitGroup
 	polls.Go(func() { s.poller.Run(polling) })
+	polls.Go(func() { s.clearRoom(polling) })
 	defer s.workers.close()
 	defer polls.Wait()
 	defer stop()

@@ -84,6 +84,7 @@ func (w *socketWriter) drain(fd uintptr) bool {
 		if res.Count > 0 {
 			w.tx.Add(uint64(res.Count))
 			w.touch()
+			w.growReceive(uint64(res.Count))
 		}
 		switch {
 		case errors.Is(w.err, errSocketFull):
