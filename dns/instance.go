@@ -25,8 +25,9 @@ type instance struct {
 	servers  map[netip.AddrPort]*health
 	flights  map[string]*flight // by cache key
 	domain   *pvd.Domain        // as it was published last, nil before
-	seeking  bool               // for NAT64 prefixes
-	changed  chan struct{}      // 1: the domain was flushed
+	begun    map[errand]bool
+	changed  chan struct{} // 1: the domain was flushed
+	renamed  chan struct{} // 1: the same, for the other errand
 }
 
 // instances holds the living ones; it is bounded by the number of domains.
@@ -67,7 +68,7 @@ func (t *instances) of(d *pvd.Domain) *instance {
 	}
 	in = &instance{
 		ctx: ctx, cancel: cancel, name: d.Name, cache: newCache(),
-		changed: make(chan struct{}, 1), servers: make(map[netip.AddrPort]*health), flights: make(map[string]*flight),
+		changed: make(chan struct{}, 1), renamed: make(chan struct{}, 1), begun: make(map[errand]bool), servers: make(map[netip.AddrPort]*health), flights: make(map[string]*flight),
 	}
 	context.AfterFunc(ctx, in.channels.close)
 	t.live[d.Key()] = in
@@ -133,30 +134,40 @@ func (in *instance) called() string {
 	return in.name
 }
 
-// seek reports whether the caller is to begin the search for NAT64 prefixes.
-func (in *instance) seek(d *pvd.Domain) bool {
+// errand is what is looked for in a domain by itself, as long as it lives.
+type errand uint8
+
+const (
+	prefixes64 errand = iota
+	resolversNamed
+)
+
+// seek reports whether the caller is to begin an errand.
+func (in *instance) seek(d *pvd.Domain, what errand) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	begin := !in.seeking && in.ctx.Err() == nil
-	in.seeking, in.domain = true, d
+	begin := !in.begun[what] && in.ctx.Err() == nil
+	in.begun[what], in.domain = true, d
 	return begin
 }
 
-// seek begins the search in d, unless it is under way or Run is over.
-func (t *instances) seek(d *pvd.Domain, begin func(*instance)) {
+// seek begins an errand in d, unless it is under way or Run is over.
+func (t *instances) seek(d *pvd.Domain, what errand, begin func(*instance)) {
 	in := t.of(d)
 	t.mu.RLock() // so that nothing begins behind end
 	defer t.mu.RUnlock()
-	if in.seek(d) {
+	if in.seek(d, what) {
 		begin(in)
 	}
 }
 
-// wake has the search begin anew.
+// wake has the errands begin anew.
 func (in *instance) wake() {
-	select {
-	case in.changed <- struct{}{}:
-	default:
+	for _, c := range []chan struct{}{in.changed, in.renamed} {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -182,6 +193,7 @@ func (t *instances) enlist() {
 // more now that it is another.
 func quarantined(was, now *pvd.Domain) bool {
 	return was.State != now.State || was.Connectivity != now.Connectivity ||
+		!slices.EqualFunc(was.Designated, now.Designated, func(a, b pvd.Designation) bool { return a.Name == b.Name }) ||
 		!slices.EqualFunc(was.Resolvers, now.Resolvers, func(a, b pvd.Resolver) bool {
 			a.Until, b.Until = time.Time{}, time.Time{}
 			return a == b

@@ -37,6 +37,9 @@ type Config struct {
 	// 7050), from one goroutine of each domain; none may be found. nil: nobody
 	// looks for them.
 	Found64 func(pvd.Key, []netip.Prefix)
+	// Designated is told what the resolvers are that a domain only names (RFC 9463
+	// 3.1.9), from one goroutine of each domain; none may be found. nil: nobody looks.
+	Designated func(pvd.Key, []pvd.Resolver)
 	// Roots vouch for the names of encrypted resolvers; nil: the system's.
 	Roots *x509.CertPool
 	// Multicast opens sockets for multicast DNS. nil: nobody's neighbours are asked.
@@ -109,13 +112,12 @@ func (s *Server) Run(ctx context.Context) error {
 // forgotten and the queries under way in it go on to their next domain.
 func (s *Server) Publish(set *pvd.Set) {
 	s.instances.keep(set)
-	if s.cfg.Found64 == nil {
-		return
-	}
 	for _, d := range set.All() {
-		if !seekable64(d) {
-			continue
+		if s.cfg.Found64 != nil && seekable64(d) {
+			s.instances.seek(d, prefixes64, func(in *instance) { s.errands.Go(func() { s.seek64(in) }) })
 		}
-		s.instances.seek(d, func(in *instance) { s.errands.Go(func() { s.seek64(in) }) })
+		if s.cfg.Designated != nil && designates(d) {
+			s.instances.seek(d, resolversNamed, func(in *instance) { s.errands.Go(func() { s.designate(in) }) })
+		}
 	}
 }

@@ -95,6 +95,7 @@ func (b *Builder) Build(st netwatch.State, in Inputs) *Set {
 		if b.settle(w.parts[d].identity, d) {
 			in.judge(d)
 			in.lay64(d)
+			in.layDesignated(d)
 			settled = append(settled, d)
 		}
 	}

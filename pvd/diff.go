@@ -26,6 +26,7 @@ func timeless(d *Domain) *Domain {
 	out.Adverts = each(d.Adverts, func(a *Advert) { a.Until, a.Preferred = time.Time{}, time.Time{} })
 	out.Routes = each(d.Routes, func(r *Route) { r.Until = time.Time{} })
 	out.Resolvers = each(d.Resolvers, func(r *Resolver) { r.Until = time.Time{} })
+	out.Designated = each(d.Designated, func(x *Designation) { x.Until = time.Time{} })
 	out.Zones = each(d.Zones, func(z *Zone) { z.Until = time.Time{} })
 	out.Search = each(d.Search, func(z *Zone) { z.Until = time.Time{} })
 	out.NTP = each(d.NTP, func(s *TimeServer) { s.Until = time.Time{} })
@@ -76,7 +77,7 @@ func scalars(d *Domain) values {
 // listsEqual compares the lists other than Addresses.
 func listsEqual(a, b *Domain) bool {
 	return slices.Equal(a.NextHops, b.NextHops) && slices.Equal(a.Routes, b.Routes) && slices.Equal(a.Prefixes, b.Prefixes) &&
-		slices.Equal(a.Resolvers, b.Resolvers) && slices.Equal(a.Zones, b.Zones) && slices.Equal(a.Search, b.Search) &&
+		slices.Equal(a.Resolvers, b.Resolvers) && slices.Equal(a.Designated, b.Designated) && slices.Equal(a.Zones, b.Zones) && slices.Equal(a.Search, b.Search) &&
 		slices.Equal(a.Adverts, b.Adverts) && slices.Equal(a.Wanted, b.Wanted) && slices.Equal(a.NTP, b.NTP) && slices.Equal(a.PREF64, b.PREF64) && slices.Equal(a.Selection, b.Selection)
 }
 
@@ -123,7 +124,7 @@ func changed(was, now *Domain) string {
 		return "other next hops"
 	case !slices.Equal(was.Routes, now.Routes):
 		return "other routes"
-	case !slices.Equal(was.Resolvers, now.Resolvers):
+	case !slices.Equal(was.Resolvers, now.Resolvers) || !slices.Equal(was.Designated, now.Designated):
 		return "other resolvers"
 	case !slices.Equal(was.Zones, now.Zones) || !slices.Equal(was.Search, now.Search):
 		return "other zones"

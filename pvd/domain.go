@@ -56,11 +56,13 @@ type Domain struct {
 	Routes    []Route
 	Prefixes  []netip.Prefix // declared as being behind the domain
 	Resolvers []Resolver
-	Zones     []Zone
-	Search    []Zone
-	NTP       []TimeServer
-	PREF64    []PREF64
-	Portal    PortalAPI
+	// Designated are named only; what is found of them is among Resolvers.
+	Designated []Designation
+	Zones      []Zone
+	Search     []Zone
+	NTP        []TimeServer
+	PREF64     []PREF64
+	Portal     PortalAPI
 	// Additional is of explicit domains only.
 	Additional Additional
 	PortalURL  string // where a person logs in while State is Captive, "" if not known

@@ -72,6 +72,7 @@ func (d *Domain) take(v *voice) {
 			d.Resolvers = append(d.Resolvers, r)
 		}
 	}
+	d.Designated = append(d.Designated, s.Designated...)
 	d.Zones = append(d.Zones, s.Zones...)
 	for _, z := range s.Search {
 		if !slices.ContainsFunc(d.Search, func(o Zone) bool { return o.Name == z.Name }) {

@@ -41,6 +41,12 @@ func kinds() map[string]struct {
 			},
 			func(d *Domain) int { return len(d.Resolvers) },
 		},
+		"named resolvers": {
+			func(r *Report, u time.Time) {
+				r.Designated = []Designation{{Name: "resolver.example", Origin: r.Origin, Until: u}}
+			},
+			func(d *Domain) int { return len(d.Designated) },
+		},
 		"zones": {
 			func(r *Report, u time.Time) { r.Zones = []Zone{{Name: "corp.example", Origin: r.Origin, Until: u}} },
 			func(d *Domain) int { return len(d.Zones) },

@@ -30,21 +30,23 @@ type serverName struct {
 	name string
 }
 
-func (a Advert) names() any     { return a.Prefix }
-func (r Route) names() any      { return r.Dst }
-func (r Resolver) names() any   { return resolverName{r.Addr, r.Transport, r.Name} }
-func (z Zone) names() any       { return zoneName{z.Name, z.Server} }
-func (s TimeServer) names() any { return serverName{s.Addr, s.Name} }
-func (p PREF64) names() any     { return p.Prefix }
-func (h NextHop) names() any    { return h.Addr }
+func (a Advert) names() any      { return a.Prefix }
+func (r Route) names() any       { return r.Dst }
+func (r Resolver) names() any    { return resolverName{r.Addr, r.Transport, r.Name} }
+func (x Designation) names() any { return x.Name }
+func (z Zone) names() any        { return zoneName{z.Name, z.Server} }
+func (s TimeServer) names() any  { return serverName{s.Addr, s.Name} }
+func (p PREF64) names() any      { return p.Prefix }
+func (h NextHop) names() any     { return h.Addr }
 
-func (a Advert) end() time.Time     { return a.Until }
-func (r Route) end() time.Time      { return r.Until }
-func (r Resolver) end() time.Time   { return r.Until }
-func (z Zone) end() time.Time       { return z.Until }
-func (s TimeServer) end() time.Time { return s.Until }
-func (p PREF64) end() time.Time     { return p.Until }
-func (h NextHop) end() time.Time    { return h.Until }
+func (a Advert) end() time.Time      { return a.Until }
+func (r Route) end() time.Time       { return r.Until }
+func (r Resolver) end() time.Time    { return r.Until }
+func (x Designation) end() time.Time { return x.Until }
+func (z Zone) end() time.Time        { return z.Until }
+func (s TimeServer) end() time.Time  { return s.Until }
+func (p PREF64) end() time.Time      { return p.Until }
+func (h NextHop) end() time.Time     { return h.Until }
 
 // ended reports whether a time that may be "never" is over.
 func ended(until, now time.Time) bool { return !until.IsZero() && !until.After(now) }

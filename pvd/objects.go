@@ -135,6 +135,15 @@ type Resolver struct {
 	Until  time.Time // zero: as long as the domain
 }
 
+// Designation is an encrypted resolver that a network has only named: what it speaks
+// and where is looked up by the domain's other resolvers (RFC 9463 3.1.9).
+type Designation struct {
+	Name     string // authentication domain name
+	Priority int    // lower first
+	Origin   Origin
+	Until    time.Time // zero: as long as the domain
+}
+
 // Zone is a part of the name space that belongs to a domain, reverse zones
 // included, or an entry of its search list.
 type Zone struct {

@@ -32,12 +32,14 @@ type Report struct {
 	Adverts   []Advert
 	Routes    []Route
 	Resolvers []Resolver
-	Zones     []Zone // routing hints and RFC 6731 lists
-	Search    []Zone
-	NTP       []TimeServer
-	PREF64    []PREF64
-	Portal    PortalAPI
-	Selection []PolicyRow
+	// Designated are encrypted resolvers without an address.
+	Designated []Designation
+	Zones      []Zone // routing hints and RFC 6731 lists
+	Search     []Zone
+	NTP        []TimeServer
+	PREF64     []PREF64
+	Portal     PortalAPI
+	Selection  []PolicyRow
 	// PreferPublic comes with Selection (RFC 7078 2: the privacy preference is off).
 	PreferPublic bool
 	MTU          int // bytes, 0: says nothing
@@ -85,4 +87,7 @@ type Inputs struct {
 	// Found64 are the NAT64 prefixes that resolvers showed, for domains that say
 	// nothing of theirs (RFC 7050; RFC 8781 5.1 gives advertisements the precedence).
 	Found64 map[Key][]netip.Prefix
+	// Designated is what was found of the resolvers that domains only name; of each
+	// the Name says whose it is.
+	Designated map[Key][]Resolver
 }

@@ -33,6 +33,21 @@ func addResolvers(d *Domain, all []*Domain, kernel *view, hints Hints) {
 	}
 }
 
+// layDesignated adds what was found of the resolvers that a domain only names.
+func (in *Inputs) layDesignated(d *Domain) {
+	for _, x := range d.Designated {
+		for _, r := range in.Designated[d.Key()] {
+			if r.Name != x.Name || len(d.Resolvers) >= maxNamed {
+				continue
+			}
+			r.Priority, r.Origin, r.Until = x.Priority, x.Origin, x.Until
+			if !slices.ContainsFunc(d.Resolvers, func(o Resolver) bool { return o.names() == r.names() }) {
+				d.Resolvers = append(d.Resolvers, r)
+			}
+		}
+	}
+}
+
 // mayAsk reports whether a server of the host's resolv.conf can be meant for d.
 // A server that lies behind some domain is that domain's alone (RFC 6418 4.1);
 // any other is asked through every domain that leads to the Internet, a private

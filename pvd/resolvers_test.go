@@ -3,6 +3,7 @@ package pvd
 import (
 	"net/netip"
 	"testing"
+	"time"
 )
 
 func TestResolversGoToTheDomainsTheyCanBeMeantFor(t *testing.T) {
@@ -61,5 +62,31 @@ func TestResolversOfTheLinkComeBeforeGeneralOnes(t *testing.T) {
 	}
 	if got := set.ByName("own").Resolvers; len(got) != 1 || got[0].Addr.Port() != 5353 || got[0].Origin != FromConfig {
 		t.Errorf("declared resolvers override what is guessed, got %v", got)
+	}
+}
+
+// TestWhatIsFoundOfANamedResolverIsTheDomains: with the lifetime and the origin of
+// the name, and of no name that the domain has not.
+func TestWhatIsFoundOfANamedResolverIsTheDomains(t *testing.T) {
+	b, k := NewBuilder(usual()), plain()
+	b.Build(k.State, Inputs{})
+	r := ra("pio", "2001:db8:1::/64", "dns", "2001:db8:1::53")
+	r.Designated = []Designation{{Name: "resolver.example", Priority: 7, Origin: FromRA, Until: r.Received.Add(time.Hour)}}
+	b.Learn(r)
+	d := b.Build(k.State, Inputs{}).ByName("eth0")
+	if len(d.Designated) != 1 || len(d.Resolvers) != 1 {
+		t.Fatalf("named %v, resolvers %v", d.Designated, d.Resolvers)
+	}
+	at := netip.MustParseAddrPort("[2001:db8:1::54]:853")
+	in := Inputs{Designated: map[Key][]Resolver{d.Key(): {{Addr: at, Transport: DoT, Name: "resolver.example"}, {Addr: at, Transport: DoT, Name: "other.example"}}}}
+	d = b.Build(k.State, in).ByName("eth0")
+	want := Resolver{Addr: at, Transport: DoT, Name: "resolver.example", Priority: 7, Origin: FromRA, Until: r.Designated[0].Until}
+	if len(d.Resolvers) != 2 || d.Resolvers[1] != want {
+		t.Errorf("resolvers %+v, want the plain one and %+v", d.Resolvers, want)
+	}
+	r.Designated[0].Until = r.Received
+	b.Learn(r)
+	if d = b.Build(k.State, in).ByName("eth0"); len(d.Resolvers) != 1 || len(d.Designated) != 0 {
+		t.Errorf("withdrawn: named %v, resolvers %+v", d.Designated, d.Resolvers)
 	}
 }

@@ -44,6 +44,7 @@ func (v *voice) hear(r *Report) {
 	v.configure(adverts, at)
 	now.Routes = merge(old.Routes, r.Routes, at, maxNamed)
 	now.Resolvers = merge(old.Resolvers, r.Resolvers, at, maxServers)
+	now.Designated = merge(old.Designated, r.Designated, at, maxServers)
 	now.Zones = merge(old.Zones, r.Zones, at, maxNamed)
 	now.Search = merge(old.Search, r.Search, at, maxNamed)
 	now.NTP = merge(old.NTP, r.NTP, at, maxServers)
@@ -89,6 +90,7 @@ func (v *voice) yield(r *Report) {
 	v.said.Adverts = without(v.said.Adverts, r.Adverts)
 	v.said.Routes = without(v.said.Routes, r.Routes)
 	v.said.Resolvers = without(v.said.Resolvers, r.Resolvers)
+	v.said.Designated = without(v.said.Designated, r.Designated)
 	v.said.Zones = without(v.said.Zones, r.Zones)
 	v.said.Search = without(v.said.Search, r.Search)
 	v.said.NTP = without(v.said.NTP, r.NTP)
@@ -107,6 +109,7 @@ func (v *voice) expire(now time.Time) {
 	}
 	s.Adverts, s.Routes, s.Resolvers = living(s.Adverts, now), living(s.Routes, now), living(s.Resolvers, now)
 	s.Zones, s.Search, s.NTP = living(s.Zones, now), living(s.Search, now), living(s.NTP, now)
+	s.Designated = living(s.Designated, now)
 	s.PREF64, s.NextHops = living(s.PREF64, now), living(s.NextHops, now)
 	if ended(s.Portal.Until, now) {
 		s.Portal = PortalAPI{}
@@ -127,7 +130,7 @@ func (v *voice) next() time.Time {
 	for _, a := range v.auto {
 		at = earlier(at, a.valid)
 	}
-	return earlier(earlier(soonest(at, s.NextHops), s.Portal.Until), s.Until)
+	return earlier(earlier(soonest(soonest(at, s.NextHops), s.Designated), s.Portal.Until), s.Until)
 }
 
 // holds reports whether anything is left of what v said, apart from being a
@@ -135,7 +138,7 @@ func (v *voice) next() time.Time {
 func (v *voice) holds() bool {
 	s := &v.said
 	return len(s.Adverts)+len(s.Routes)+len(s.Resolvers)+len(s.Zones)+len(s.Search)+len(s.NTP)+len(s.PREF64)+
-		len(s.NextHops)+len(s.Selection)+len(s.Addresses)+len(v.auto) > 0 || s.Portal.URI != "" || s.MTU != 0 || s.NoInternet
+		len(s.NextHops)+len(s.Selection)+len(s.Addresses)+len(v.auto)+len(s.Designated) > 0 || s.Portal.URI != "" || s.MTU != 0 || s.NoInternet
 }
 
 // silent reports whether v can be forgotten. What has neither an end nor content

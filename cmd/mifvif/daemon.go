@@ -47,7 +47,8 @@ type daemon struct {
 	scheduler  *scheduler.Scheduler
 	nat        *nat.Table
 	names      *dns.Names
-	found64    found64
+	found64    found[netip.Prefix]
+	designated found[pvd.Resolver]
 	resolver   *dns.Server
 	relay      *relay.Relay
 	host       *host.Pointed
@@ -88,7 +89,7 @@ func newDaemon(path, state string, cfg *config.Config, log *slog.Logger) (*daemo
 	}
 	d.sampler = &sampler{d: d, ledger: counted}
 	d.owners = owners{finder, d.scheduler}
-	d.found64 = newFound64()
+	d.found64, d.designated = newFound[netip.Prefix](), newFound[pvd.Resolver]()
 	d.names = dns.NewNames(dns.NamesConfig{Max: 65536, PerApp: share(cfg), App: d.app, Alive: d.alive, Foreign: d.foreign})
 	if err := d.makeStations(cfg); err != nil {
 		d.device.Close()
@@ -112,7 +113,7 @@ func (d *daemon) makeStations(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	d.resolver, err = dns.New(dns.Config{Chooser: d.chooser(), Dialer: d.uplinks, Families: d.families, Learned: d.names.Learn, AliasName: d.names.AliasName, Found64: d.found64.deliver, Sort: nat.SortDestinations, Multicast: d.multicast}, d.log)
+	d.resolver, err = dns.New(dns.Config{Chooser: d.chooser(), Dialer: d.uplinks, Families: d.families, Learned: d.names.Learn, AliasName: d.names.AliasName, Found64: d.found64.deliver, Designated: d.designated.deliver, Sort: nat.SortDestinations, Multicast: d.multicast}, d.log)
 	if err != nil {
 		return err
 	}

@@ -42,6 +42,9 @@ func (h *list) names(p *pvd.Domain) {
 		transport := [...]string{pvd.Plain: "", pvd.DoT: "dot", pvd.DoH: "doh"}[r.Transport]
 		h.add("resolver", r.Addr.String(), r.Origin, r.Until, transport, r.Name, preferred(r.Preference), word(r.Only, "zones-only"))
 	}
+	for _, x := range p.Designated {
+		h.add("resolver", x.Name, x.Origin, x.Until, "named")
+	}
 	for _, z := range p.Zones {
 		server := ""
 		if z.Server.IsValid() {

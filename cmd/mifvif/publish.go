@@ -139,6 +139,8 @@ func (p *publisher) run(ctx context.Context, ready func()) error {
 			p.agenda.caused(0)
 		case <-p.d.found64.news:
 			p.agenda.caused(0)
+		case <-p.d.designated.news:
+			p.agenda.caused(0)
 		case <-p.sources.news:
 			p.agenda.caused(gather)
 		case <-p.agenda.timer.C:
@@ -210,7 +212,7 @@ func (p *publisher) publish() {
 	old := p.d.current.Load()
 	heeded := discovery(cfg)
 	p.sources.watch(p.last, func(ifname string) bool { return !heeded.Ignores(ifname) })
-	set := p.builder.Build(p.last, pvd.Inputs{Hints: p.hints, Validating: true, Verdicts: p.verdicts.all(), Found64: p.d.found64.all()})
+	set := p.builder.Build(p.last, pvd.Inputs{Hints: p.hints, Validating: true, Verdicts: p.verdicts.all(), Found64: p.d.found64.all(), Designated: p.d.designated.all()})
 	set = p.drains.apply(set)
 	applied := p.d.uplinks.Apply(set, p.last, onDevice(p.d.device.Ifindex(), handles(set, cfg))...)
 	p.d.current.Store(set)
@@ -223,6 +225,7 @@ func (p *publisher) publish() {
 	p.d.additional.Watch(set)
 	p.verdicts.forget(set)
 	p.d.found64.forget(set)
+	p.d.designated.forget(set)
 	p.d.relay.Retire(func(k pvd.Key, source netip.Addr) bool {
 		d := set.ByKey(k)
 		return d != nil && d.Owns(source) && !p.drains.over(d.Name)

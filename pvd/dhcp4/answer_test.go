@@ -92,6 +92,9 @@ func lines(r pvd.Report) []string {
 	if r.Portal.URI != "" {
 		out = append(out, "portal "+r.Portal.URI)
 	}
+	for _, x := range r.Designated {
+		out = append(out, "named "+x.Name)
+	}
 	if r.MTU != 0 {
 		out = append(out, "mtu "+strconv.Itoa(r.MTU))
 	}
@@ -134,6 +137,7 @@ func TestAnswersAreRestated(t *testing.T) {
 		{"C7: 114", "721a68747470733a2f2f63702e6578616d706c652e6e65742f617069", false, []string{"portal https://cp.example.net/api"}, 0},
 		{"114 without TLS", "7219" + hex.EncodeToString([]byte("http://cp.example.net/api")), false, nil, 1},
 		{"C7: 162", "a22400220001 12 087265736f6c766572076578616d706c6500 04 c0000235 0001000403646f74", false, []string{"dns 192.0.2.53:853 resolver.example"}, 0},
+		{"162, the name alone", "a217 0015 0001 12 087265736f6c766572076578616d706c6500", false, []string{"named resolver.example"}, 0},
 		{"6", "060c0a0100350808080808080808", false, []string{"dns 10.1.0.53:53", "dns 8.8.8.8:53"}, 0},
 		{"6 with loopback and ourselves", "060c 7f000035 0a0100c8 0a010035", false, []string{"dns 10.1.0.53:53"}, 2},
 		{"6 with five octets", "06050a01003501", false, nil, 1},

@@ -137,6 +137,9 @@ func bound(r *pvd.Report, end time.Time) {
 	for i := range r.Resolvers {
 		r.Resolvers[i].Until = end
 	}
+	for i := range r.Designated {
+		r.Designated[i].Until = end
+	}
 	for i := range r.Zones {
 		r.Zones[i].Until = end
 	}

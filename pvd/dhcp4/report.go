@@ -69,7 +69,7 @@ func (a *Answer) resolvers(r *pvd.Report, own netip.Addr) (refused int) {
 		all, err := wire.EncryptedFromDHCPv4(b)
 		refused += count(err != nil)
 		for _, e := range all {
-			r.Resolvers = append(r.Resolvers, e.Resolvers(pvd.Resolver{Origin: pvd.FromDHCPv4})...)
+			e.Describe(r, pvd.Resolver{Origin: pvd.FromDHCPv4})
 		}
 	}
 	return refused

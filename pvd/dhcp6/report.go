@@ -53,7 +53,7 @@ func (r *Reply) Report(link Link, server netip.Addr, received time.Time) (out pv
 		case optEncrypted:
 			e, err := wire.EncryptedFromDHCPv6(o.value)
 			if encrypted++; err == nil && encrypted <= wire.MaxRecords {
-				out.Resolvers = append(out.Resolvers, e.Resolvers(pvd.Resolver{Origin: pvd.FromDHCPv6})...)
+				e.Describe(&out, pvd.Resolver{Origin: pvd.FromDHCPv6})
 			} else {
 				ok = false
 			}

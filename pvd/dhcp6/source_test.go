@@ -67,6 +67,9 @@ func lines(r pvd.Report) []string {
 			out = append(out, "ntp "+x.Addr.String())
 		}
 	}
+	for _, x := range r.Designated {
+		out = append(out, "named "+x.Name)
+	}
 	for _, x := range r.Selection {
 		out = append(out, "selection "+x.Prefix.String())
 	}
@@ -101,6 +104,7 @@ func TestRepliesAreRestated(t *testing.T) {
 		{"103", "0067 001a 68747470733a2f2f63702e6578616d706c652e6e65742f617069", false, []string{"portal https://cp.example.net/api"}, 0},
 		{"103 without TLS", "0067 0019 687474703a2f2f63702e6578616d706c652e6e65742f617069", false, nil, 1},
 		{"144", "0090 0030 0001 0012 087265736f6c766572076578616d706c6500 0010 20010db8000100000000000000000053 0001000403646f74", false, []string{"dns [2001:db8:1::53]:853"}, 0},
+		{"144, the name alone", "0090 0016 0001 0012 087265736f6c766572076578616d706c6500", false, []string{"named resolver.example"}, 0},
 	} {
 		r, err := Parse(answer([3]byte{1, 2, 3}, octets(t, test.options)...))
 		if err != nil {

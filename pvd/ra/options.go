@@ -148,15 +148,21 @@ func (r *reading) resolvers(b []byte) {
 	}
 }
 
-// encrypted reads an encrypted DNS server (RFC 9463 6.1). A server that is only
-// named has no address here and makes no resolver.
+// encrypted reads an encrypted DNS server (RFC 9463 6.1).
 func (r *reading) encrypted(b []byte) {
 	e, err := wire.EncryptedFromRA(binary.BigEndian.Uint16(b), b[6:])
 	if err != nil {
 		return
 	}
-	for _, one := range e.Resolvers(pvd.Resolver{Origin: pvd.FromRA, Until: r.until(binary.BigEndian.Uint32(b[2:]))}) {
+	var said pvd.Report
+	e.Describe(&said, pvd.Resolver{Origin: pvd.FromRA, Until: r.until(binary.BigEndian.Uint32(b[2:]))})
+	for _, one := range said.Resolvers {
 		r.resolver(one)
+	}
+	for _, one := range said.Designated {
+		if room(r.report.Designated) {
+			r.report.Designated = append(r.report.Designated, one)
+		}
 	}
 }
 

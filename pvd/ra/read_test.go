@@ -204,6 +204,9 @@ func TestOptions(t *testing.T) {
 			"9007000100000708001208" + "7265736f6c766572076578616d706c65000010" + "20010db8000100000000000000000053" + "00080001000403646f74",
 			servers(encrypted),
 		},
+		"DNR, the name alone": {"9004000100000708001208" + "7265736f6c766572076578616d706c650000000000", func(r *pvd.Report) {
+			r.Designated = []pvd.Designation{{Name: "resolver.example", Priority: 1, Origin: pvd.FromRA, Until: after(1800)}}
+		}},
 		"DNR, the name past the end": {"900200010000070800ff087265736f6c", nil},
 		// RFC 4191
 		"route":                  {"180230080000070820010db8aaaa0000", route("2001:db8:aaaa::/48", pvd.High, after(1800))},

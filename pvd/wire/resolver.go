@@ -33,6 +33,15 @@ type Encrypted struct {
 // parameters are to be looked up (RFC 9463 3.1.9).
 func (e *Encrypted) ADNOnly() bool { return len(e.Addrs) == 0 }
 
+// Describe adds the record to a report: one Resolver for each address and transport,
+// a Designation where it is a name alone. template has what they share.
+func (e *Encrypted) Describe(r *pvd.Report, template pvd.Resolver) {
+	if e.ADNOnly() && len(r.Designated) < MaxServers {
+		r.Designated = append(r.Designated, pvd.Designation{Name: e.Name, Priority: e.Priority, Origin: template.Origin, Until: template.Until})
+	}
+	r.Resolvers = append(r.Resolvers, e.Resolvers(template)...)
+}
+
 // Resolvers restates the record, one Resolver for each address and transport.
 // A name alone makes none.
 func (e *Encrypted) Resolvers(template pvd.Resolver) []pvd.Resolver {
