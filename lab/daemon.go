@@ -136,6 +136,27 @@ func (d *Daemon) CLI(ctx context.Context, args ...string) (Exit, error) {
 	return d.node.Mifvif(ctx, d.binary, args...)
 }
 
+// Watch runs `mifvif watch` until the daemon ends or the world does, and returns what
+// gives the lines that it has printed so far. The first event may be lost: it takes a
+// moment until somebody listens.
+func (d *Daemon) Watch() (lines func() []string, err error) {
+	cmd := exec.Command(d.binary, "watch", "--socket", socketPath)
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("start mifvif watch: %w", err)
+	}
+	cmd.Stdout = writer
+	_, err = d.node.Start(cmd)
+	writer.Close()
+	if err != nil {
+		reader.Close()
+		return nil, err
+	}
+	out := newOutput("")
+	go out.read(reader)
+	return func() []string { return strings.Split(strings.TrimSpace(out.String()), "\n") }, nil
+}
+
 // Mifvif runs a mifvif command in the node.
 func (n *Node) Mifvif(ctx context.Context, binary string, args ...string) (Exit, error) {
 	cmd := exec.Command(binary, args...)

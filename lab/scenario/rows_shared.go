@@ -2,10 +2,12 @@ package scenario
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"mifvif/lab"
@@ -348,6 +350,10 @@ func expires(ctx context.Context, e *Env) error {
 	if _, err := e.parted(ctx, "a.example.org", "e3"); err != nil {
 		return err
 	}
+	events, err := e.watchEvents(ctx)
+	if err != nil {
+		return err
+	}
 	r3a, voice := e.Network("r3a"), e.Advertisers["r3a"]
 	short := netip.MustParseAddr("2001:db8:3::99")
 	plain := namesItself(r3a).With(nd.Search(time.Hour, "corp.example.org"), nd.Route(netip.MustParsePrefix("2001:db8:3:100::/56"), nd.Medium, time.Hour))
@@ -376,7 +382,59 @@ func expires(ctx context.Context, e *Env) error {
 	if early := time.Since(heard); early < lifetime/2 {
 		return fmt.Errorf("the resolver was gone %v after it was last said, want %v", early, lifetime)
 	}
-	return onlyOneObjectLess(before, after, netip.AddrPortFrom(short, 53).String())
+	if err := onlyOneObjectLess(before, after, netip.AddrPortFrom(short, 53).String()); err != nil {
+		return err
+	}
+	return eachChangeOnce(events())
+}
+
+// eachChangeOnce wants one event for what the router said, however often it says it,
+// one for what ran out, and none of another domain.
+func eachChangeOnce(events []event) error {
+	var of []string
+	for _, ev := range events {
+		if strings.HasPrefix(ev.Type, "pvd.") {
+			of = append(of, ev.PvD+" "+ev.Type)
+		}
+	}
+	want := []string{"a.example.org pvd.changed", "a.example.org pvd.changed"}
+	if !slices.Equal(of, want) {
+		return fmt.Errorf("watch shows %v, want %v: %+v", of, want, events)
+	}
+	return nil
+}
+
+// event is a line of `watch`.
+type event struct{ Type, PvD, Detail string }
+
+// watchEvents begins to watch and returns what has been shown since then, once a
+// reload shows that somebody listens.
+func (e *Env) watchEvents(ctx context.Context) (func() []event, error) {
+	if e.Daemon == nil {
+		return nil, errNoDaemon
+	}
+	lines, err := e.Daemon.Watch()
+	if err != nil {
+		return nil, err
+	}
+	all := func() (out []event) {
+		for _, line := range lines() {
+			var ev event
+			if json.Unmarshal([]byte(line), &ev) == nil {
+				out = append(out, ev)
+			}
+		}
+		return out
+	}
+	return all, within(ctx, func() error {
+		if _, err := e.Daemon.CLI(ctx, "reload"); err != nil {
+			return err
+		}
+		if len(all()) == 0 {
+			return errors.New("watch shows nothing")
+		}
+		return nil
+	})
 }
 
 // onlyOneObjectLess compares all objects of all domains.
