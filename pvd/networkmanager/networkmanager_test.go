@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -128,46 +129,74 @@ type manager struct{ devices []dbus.ObjectPath }
 
 func (m *manager) GetDevices() ([]dbus.ObjectPath, *dbus.Error) { return m.devices, nil }
 
+// lease is a DHCP4Config object.
+type lease struct {
+	conn    *dbus.Conn
+	mu      sync.Mutex
+	options map[string]dbus.Variant
+}
+
+func (l *lease) GetAll(string) (map[string]dbus.Variant, *dbus.Error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return map[string]dbus.Variant{"Options": dbus.MakeVariant(l.options)}, nil
+}
+
+// set replaces the options and says so.
+func (l *lease) set(t *testing.T, options map[string]dbus.Variant) {
+	t.Helper()
+	l.mu.Lock()
+	l.options = options
+	l.mu.Unlock()
+	if err := l.conn.Emit(leasePath, property+".PropertiesChanged", lease4, map[string]dbus.Variant{"Options": dbus.MakeVariant(options)}, []string{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const leasePath = root + "/DHCP4Config/1"
+
 // serve puts a NetworkManager with one device e1 on the bus, and a device that is
 // on its way out.
-func serve(t *testing.T, address string) (conn *dbus.Conn, lease *prop.Properties) {
+func serve(t *testing.T, address string) (conn *dbus.Conn, own *lease) {
 	t.Helper()
 	conn, err := dbus.Connect(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	export := func(path dbus.ObjectPath, iface string, of map[string]any) *prop.Properties {
+	export := func(path dbus.ObjectPath, iface string, of map[string]any) {
+		t.Helper()
 		props := make(map[string]*prop.Prop)
 		for name, value := range of {
 			props[name] = &prop.Prop{Value: value, Emit: prop.EmitTrue}
 		}
-		p, err := prop.Export(conn, path, prop.Map{iface: props})
-		if err != nil {
+		if _, err := prop.Export(conn, path, prop.Map{iface: props}); err != nil {
 			t.Fatal(err)
 		}
-		return p
 	}
 	e1, e2 := root+"/Devices/1", root+"/Devices/2"
 	none := dbus.ObjectPath("/")
 	export(e1, device, map[string]any{
 		"Interface": "usb0", "IpInterface": "e1", "State": uint32(100), "Ip4Config": root + "/IP4Config/1", "Ip6Config": none,
-		"Dhcp4Config": root + "/DHCP4Config/1", "Dhcp6Config": root + "/DHCP6Config/99", // gone
+		"Dhcp4Config": leasePath, "Dhcp6Config": root + "/DHCP6Config/99", // gone
 	})
 	export(e2, device, map[string]any{"Interface": "e2", "State": uint32(110), "Ip4Config": root + "/IP4Config/1"})
 	export(root+"/IP4Config/1", ip4, map[string]any{"NameserverData": []map[string]dbus.Variant{text("address", "192.0.2.54")}})
-	lease = export(root+"/DHCP4Config/1", lease4, map[string]any{"Options": text("domain_name_servers", "192.0.2.53")})
+	own = &lease{conn: conn, options: text("domain_name_servers", "192.0.2.53")}
+	if err := conn.Export(own, leasePath, property); err != nil {
+		t.Fatal(err)
+	}
 	if err := conn.Export(&manager{[]dbus.ObjectPath{e1, e2, root + "/Devices/3"}}, root, service); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := conn.RequestName(service, dbus.NameFlagDoNotQueue); err != nil {
 		t.Fatal(err)
 	}
-	return conn, lease
+	return conn, own
 }
 
 func TestNetworkManagerIsFollowed(t *testing.T) {
 	address := bustest.Start(t)
-	conn, lease := serve(t, address)
+	conn, own := serve(t, address)
 	defer conn.Close()
 	reports := make(chan pvd.Report, 100)
 	s := New(Config{Bus: address, Deliver: func(r pvd.Report) { reports <- r }}, slog.New(slog.DiscardHandler))
@@ -201,7 +230,7 @@ func TestNetworkManagerIsFollowed(t *testing.T) {
 	}
 	until("resolvers in force", "manager", "dns 192.0.2.54")
 	until("the lease", "dhcp4", "dns 192.0.2.53")
-	lease.SetMust(lease4, "Options", text("domain_name_servers", "192.0.2.55"))
+	own.set(t, text("domain_name_servers", "192.0.2.55"))
 	until("the lease renewed", "dhcp4", "dns 192.0.2.55")
 	conn.Close() // NetworkManager ends
 	if r := until("the lease of one that is gone", "dhcp4"); !r.Until.Equal(r.Received) {
