@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,12 +26,15 @@ type UndoLog struct {
 type change struct {
 	Was string `json:"was"`
 	Set string `json:"set"`
+	// Ifindex is the interface whose setting it is, by which it is found under
+	// another name; 0 for none.
+	Ifindex int `json:"ifindex,omitempty"`
 }
 
 // OpenUndoLog returns the log kept in the file at path, with what an earlier
-// run left in it. A file that cannot be understood is an error: it may be all
-// that is known of the host's own settings.
-func OpenUndoLog(path string) (*UndoLog, error) {
+// run left in it. A file that cannot be understood is set aside under another
+// name, and said to log: it may be all that is known of the host's own settings.
+func OpenUndoLog(path string, log *slog.Logger) (*UndoLog, error) {
 	l := &UndoLog{path: path, entries: make(map[string]change)}
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -39,7 +44,12 @@ func OpenUndoLog(path string) (*UndoLog, error) {
 		return nil, fmt.Errorf("read the undo record: %w", err)
 	}
 	if err := json.Unmarshal(b, &l.entries); err != nil {
-		return nil, fmt.Errorf("read the undo record %s (restore the sysctls in it by hand, then remove it): %w", path, err)
+		aside := path + ".broken"
+		if err := os.Rename(path, aside); err != nil {
+			return nil, fmt.Errorf("set the undo record aside, which cannot be understood: %w", err)
+		}
+		log.Warn("the undo record of an earlier run cannot be understood: restore the sysctls in it by hand", "kept", aside, "error", err)
+		l.entries = make(map[string]change)
 	}
 	return l, nil
 }
@@ -49,11 +59,13 @@ func OpenUndoLog(path string) (*UndoLog, error) {
 func (l *UndoLog) Record(path, was, set string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	ifindex := indexOf(path)
+	l.follow(path, ifindex)
 	old, known := l.entries[path]
 	if known {
 		was = old.Was
 	}
-	entry := change{was, set}
+	entry := change{was, set, ifindex}
 	if known && old == entry {
 		return nil
 	}
@@ -75,7 +87,8 @@ func (l *UndoLog) Restore() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var errs []error
-	for path, c := range l.entries {
+	for noted, c := range l.entries {
+		path := c.at(noted)
 		now, err := os.ReadFile(path)
 		if err == nil && strings.TrimSpace(string(now)) == c.Set {
 			if err := os.WriteFile(path, []byte(c.Was), 0); err != nil {
@@ -83,7 +96,7 @@ func (l *UndoLog) Restore() error {
 				continue
 			}
 		}
-		delete(l.entries, path)
+		delete(l.entries, noted)
 	}
 	if len(errs) > 0 {
 		return errors.Join(append(errs, l.save())...)
@@ -92,6 +105,46 @@ func (l *UndoLog) Restore() error {
 		errs = append(errs, fmt.Errorf("remove the undo record: %w", err))
 	}
 	return errors.Join(errs...)
+}
+
+// follow makes way for the note of an interface that has got the name of another
+// one, which is noted under that name. l.mu is held.
+func (l *UndoLog) follow(path string, ifindex int) {
+	c, known := l.entries[path]
+	if !known || c.Ifindex == ifindex {
+		return
+	}
+	delete(l.entries, path)
+	if now := c.at(path); now != "" && now != path {
+		l.entries[now] = c
+	}
+}
+
+// at returns where a setting is now that was noted at a path, "" if its interface
+// is gone.
+func (c change) at(path string) string {
+	if c.Ifindex == 0 {
+		return path
+	}
+	i, err := net.InterfaceByIndex(c.Ifindex)
+	if err != nil {
+		return ""
+	}
+	dir, key := filepath.Split(path)
+	return filepath.Join(filepath.Dir(filepath.Clean(dir)), i.Name, key)
+}
+
+// indexOf returns the interface whose setting is at a path, 0 for none: those of
+// "all" and "default" are nobody's.
+func indexOf(path string) int {
+	if !strings.HasPrefix(path, "/proc/sys/net/") {
+		return 0
+	}
+	i, err := net.InterfaceByName(filepath.Base(filepath.Dir(path)))
+	if err != nil {
+		return 0
+	}
+	return i.Index
 }
 
 // save writes the record whole, or leaves the old one.

@@ -85,7 +85,7 @@ func newBench(t *testing.T, layout lab.Layout) *bench {
 }
 
 func (b *bench) newSet() *uplinks.Set {
-	undo, err := uplinks.OpenUndoLog(b.undo)
+	undo, err := uplinks.OpenUndoLog(b.undo, slog.New(slog.DiscardHandler))
 	must(b.t, err)
 	return uplinks.New(uplinks.Config{Own: "mif0", Undo: undo}, slog.New(slog.NewTextHandler(b.t.Output(), nil)))
 }

@@ -69,7 +69,7 @@ func newDaemon(path, state string, cfg *config.Config, log *slog.Logger) (*daemo
 	d.news = newNews(d.tell)
 	d.config.Store(cfg)
 	d.current.Store(pvd.NewSet(nil))
-	undo, err := uplinks.OpenUndoLog(filepath.Join(state, undoName("sysctl")))
+	undo, err := uplinks.OpenUndoLog(filepath.Join(state, undoName("sysctl")), log)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -140,6 +141,65 @@ func TestFlowsOfAnAddressThatIsGoneAreReset(t *testing.T) {
 		t.Error("a flow of the other family was harmed")
 	}
 	s.eventually("the datagrams leave with the new address", func() bool { return strings.Contains(asked.say(), "10.1.0.44:") })
+}
+
+// TestAnUplinkIsDeletedAndMadeAgain under traffic: its flows end, those of the
+// other uplink notice nothing, and it is used again when it is there again.
+func TestAnUplinkIsDeletedAndMadeAgain(t *testing.T) {
+	s := newSite(t, "rules: [{name: one, match: {port: 7}, require: [e1]}, {name: two, match: {port: 7002}, require: [e2]}]\n")
+	dial := func(port uint16) (*echo, error) {
+		conn, err := s.Host.DialTCP(t.Context(), netip.AddrPortFrom(lab.Public4(), port), lab.SocketOptions{})
+		if err != nil {
+			return nil, err
+		}
+		t.Cleanup(func() { conn.Close() })
+		e := &echo{t: t, conn: conn}
+		e.hear()
+		return e, nil
+	}
+	steady, err := dial(7002)
+	must(t, err)
+	udp, err := s.Host.DialUDP(netip.AddrPortFrom(lab.Public4(), lab.PortEcho), lab.SocketOptions{})
+	must(t, err)
+	defer udp.Close()
+	asked := &echo{t: t, conn: udp}
+	// For the host a link that is in another namespace is not there.
+	away, err := s.Node("n1").Start(exec.Command("sleep", "60"))
+	must(t, err)
+	home, err := s.Host.Start(exec.Command("sleep", "60"))
+	must(t, err)
+	for range 3 {
+		lost, err := dial(lab.PortEcho)
+		must(t, err)
+		if got := asked.say(); !strings.Contains(got, "10.1.0.2:") {
+			t.Fatalf("the datagram was seen as %q", got)
+		}
+		s.ip("link", "set", "e1", "netns", strconv.Itoa(away.Pid()))
+		must(t, lost.conn.SetReadDeadline(time.Now().Add(5*time.Second)))
+		if _, err := lost.conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("a flow whose uplink is gone reads %v, want a reset", err)
+		}
+		if steady.say() == "" {
+			t.Error("a flow of the other uplink was harmed")
+		}
+		if _, err := dial(lab.PortEcho); err == nil {
+			t.Error("a flow that requires an uplink that is gone was carried")
+		}
+		exit, err := s.Node("n1").Exec(t.Context(), "ip", "link", "set", "e1", "netns", strconv.Itoa(home.Pid()))
+		must(t, err)
+		if exit.Code != 0 {
+			t.Fatalf("%v", exit)
+		}
+		must(t, s.LinkUp("n1"))
+		s.eventually("the uplink is used again", func() bool {
+			e, err := dial(lab.PortEcho)
+			return err == nil && e.say() != ""
+		})
+		if steady.say() == "" {
+			t.Error("a flow of the other uplink was harmed")
+		}
+	}
+	must(t, s.daemon.Stop(t.Context()))
 }
 
 // TestWhatOthersDoToMif0IsUndone: without its addresses or link mif0 draws
