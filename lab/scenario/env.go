@@ -24,6 +24,7 @@ type Env struct {
 	config, binary string
 	before         lab.Snapshot                 // of the host, without the daemon
 	info           map[string]*serve.Additional // the servers of offerInfo
+	lessor         *serve.DHCP                  // the server of leaseFirst
 }
 
 // StartDaemon starts the daemon with the scenario's configuration.

@@ -19,7 +19,7 @@ func dhcpRows() []Scenario {
 		{ID: "4.2-1", Title: "a server that only n2 announces is reached by n2, although n1 is the default", Layout: routeOfN2, Config: trustedBoth, Run: onlyInN2},
 		{ID: "4.2-5", Title: "of two networks that announce one route the policy chooses, and explain names the loser", Layout: announcedTwice, Config: chosenRoute, Run: policyChooses},
 		{ID: "5.1-A", Title: "resolvers, time servers, search lists and portals are held by domain", Layout: described, Run: heldByDomain},
-		{ID: "5.1-B", Title: "a renewed lease changes its own domain and no other", Layout: leasedFirst, Config: leasing, Run: renewalStaysAtHome},
+		{ID: "5.1-B", Title: "a renewed lease changes its own domain and no other", Layout: leasedFirst, Config: leasing, Prepare: leaseFirst, Run: renewalStaysAtHome},
 	}
 }
 
@@ -220,11 +220,13 @@ func lease(resolver, ntp byte) serve.DHCPAnswers {
 	}}
 }
 
+// leaseFirst starts n1's server before the client asks.
+func leaseFirst(e *Env) (err error) {
+	e.lessor, err = e.AnswerDHCP("n1", lease(53, 123))
+	return err
+}
+
 func renewalStaysAtHome(ctx context.Context, e *Env) error {
-	server, err := e.AnswerDHCP("n1", lease(53, 123))
-	if err != nil {
-		return err
-	}
 	if err := e.holds(ctx, "n1", "address 10.1.0.2/24 dhcp4", "next_hop 10.1.0.1 dhcp4", "resolver 10.1.0.53:53 dhcp4", "ntp 10.1.0.123 dhcp4"); err != nil {
 		return err
 	}
@@ -237,7 +239,7 @@ func renewalStaysAtHome(ctx context.Context, e *Env) error {
 	}
 	next := lease(54, 124)
 	next.Server = e.Network("n1").Gateway4()
-	server.Set(next)
+	e.lessor.Set(next)
 	if err := e.holds(ctx, "n1", "resolver 10.1.0.54:53 dhcp4", "ntp 10.1.0.124 dhcp4"); err != nil {
 		return err
 	}

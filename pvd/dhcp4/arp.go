@@ -19,7 +19,7 @@ import (
 // is not to wait for so long.
 const (
 	probes    = 3
-	probeWait = 350 * time.Millisecond
+	probeWait = 250 * time.Millisecond
 	// declinedWait is the least time before the client begins anew (RFC 2131 3.1.5).
 	declinedWait = 10 * time.Second
 )
