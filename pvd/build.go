@@ -161,8 +161,9 @@ func (p *part) pvdID() string {
 
 // pass hands what is remembered of a domain that has lost all its addresses to
 // the new one on the same link that has them now: a network that begins to name
-// itself is the same attachment, and its flows stay. Where they went to one that
-// was there already, the empty one is forgotten.
+// itself is the same attachment, and its flows stay; so is one whose router is heard
+// again after the link was down for a moment. Where they went to one that was there
+// already, the empty one is forgotten.
 func (w *building) pass(div *division, domains []*Domain) {
 	for id, m := range w.known {
 		if id.ifname != div.link.Name || m.last == nil || len(m.last.Addresses) == 0 {
@@ -177,13 +178,20 @@ func (w *building) pass(div *division, domains []*Domain) {
 		})
 		switch {
 		case heir < 0 || id.kind == explicit && div.parts[heir].kind == explicit: // another network
-		case w.known[div.parts[heir].identity] == nil:
+		case !w.alive(div.parts[heir].identity):
+			w.drop(div.parts[heir].identity)
 			w.known[div.parts[heir].identity] = m
 			delete(w.known, id)
 		case from == nil || from.decl == nil:
 			w.drop(id)
 		}
 	}
+}
+
+// alive reports whether a domain was there in the last Set, with flows perhaps.
+func (b *Builder) alive(id identity) bool {
+	m := b.known[id]
+	return m != nil && m.last != nil && m.last.Alive()
 }
 
 // finish lays the configuration over what was learned and says what the domain is

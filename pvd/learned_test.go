@@ -412,6 +412,33 @@ func TestDeclarationsFindTheirDomainOnASharedLink(t *testing.T) {
 	}
 }
 
+// TestFlowsStayWhenARouterIsHeardAgain: after the link was down for a moment, what
+// is on it is an implicit domain until the router has named it again. Its flows of
+// that time are the named domain's then.
+func TestFlowsStayWhenARouterIsHeardAgain(t *testing.T) {
+	up := func() *kernel {
+		return new(kernel).link(2, "eth0").addr(2, "2001:db8:a::10/64").route(2, "default6", "fe80::a", protocol(9))
+	}
+	says := func() Report { return ra("via", "fe80::a", "id", "isp.example", "pio", "2001:db8:a::/64") }
+	b := NewBuilder(usual())
+	b.Build(up().State, Inputs{})
+	b.Learn(says())
+	before := b.Build(up().State, Inputs{}).ByName("isp.example")
+	b.Build(new(kernel).link(2, "eth0", "nocarrier").addr(2, "2001:db8:a::10/64").State, Inputs{})
+	silent := b.Build(up().State, Inputs{}).ByName("eth0")
+	if silent == nil || silent.State != Online || silent.Key() == before.Key() {
+		t.Fatalf("before the router is heard: %s", describe(silent))
+	}
+	b.Learn(says())
+	set := b.Build(up().State, Inputs{})
+	if diff := cmp.Diff([]string{"isp.example online internet 2001:db8:a::10/64 via fe80::a ra"}, lines(set)); diff != "" {
+		t.Fatalf("domains (-want +got):\n%s", diff)
+	}
+	if now := set.ByName("isp.example"); now.Key() != silent.Key() || now.Key() == before.Key() {
+		t.Errorf("it is the instance %v, want that of the flows since the link is back, %v, not that of before, %v", now.Key(), silent.Key(), before.Key())
+	}
+}
+
 // TestAddressesInsideTheOptionAreWanted: the kernel forms none there (RFC 8801
 // 3.1), so the domain says which it needs, and is there when it has it.
 func TestAddressesInsideTheOptionAreWanted(t *testing.T) {
