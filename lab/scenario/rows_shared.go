@@ -18,7 +18,7 @@ import (
 func sharedRows() []Scenario {
 	return []Scenario{
 		{ID: "4.5-1", Title: "two routers on one link are two domains, one explicit and one not, used at the same moment", Layout: oneNamed, Config: byRouter, Run: twoDomains},
-		{ID: "4.5-2", Title: "every packet goes to the router that advertised its source's prefix, whoever chose the source", Layout: oneNamed, Config: byRouter, Run: rightRouter("a.example.org", "e3")},
+		{ID: "4.5-2", Title: "every packet goes to the router that advertised its source's prefix, whoever chose the source", Layout: oneNamed, Config: byRouter, Run: rightRouters},
 	}
 }
 
@@ -270,6 +270,47 @@ func rightRouter(names ...string) func(context.Context, *Env) error {
 		}
 		return hops.verdict(300)
 	}
+}
+
+// rightRouters is rightRouter for two routers of two domains, then of one: r3b begins
+// to name the same as r3a.
+func rightRouters(ctx context.Context, e *Env) error {
+	if err := rightRouter("a.example.org", "e3")(ctx, e); err != nil {
+		return err
+	}
+	r3a, r3b := e.Network("r3a"), e.Network("r3b")
+	e.Advertisers["r3b"].Set(r3b.PlainAdvert().With(nd.PvD{ID: "a.example.org"}.Option()))
+	sources := make(map[string]netip.Addr)
+	for _, n := range e.routers() {
+		var err error
+		if sources[n.Name], err = e.formed(ctx, n); err != nil {
+			return err
+		}
+	}
+	if err := within(ctx, func() error {
+		all, err := e.domains(ctx)
+		if d := all["a.example.org"]; err == nil && (d.State != "online" || len(d.Sources) != 2 || !slices.Contains(d.NextHops, r3a.Gateway6().String()) || !slices.Contains(d.NextHops, r3b.Gateway6().String())) {
+			err = fmt.Errorf("it is not one domain of both routers: %+v", d)
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	hops, err := e.watchHops()
+	if err != nil {
+		return err
+	}
+	for range 10 {
+		for name, src := range sources {
+			if err := e.Carried(ctx, name, public6(lab.PortEcho), lab.SocketOptions{Source: netip.AddrPortFrom(src, 0)}); err != nil {
+				return errors.Join(fmt.Errorf("an app bound to %v of one domain: %w", src, err), hops.verdict(1))
+			}
+		}
+		if _, err := e.Ask(ctx, public6(onlyR3a), lab.SocketOptions{}); err != nil {
+			return errors.Join(fmt.Errorf("a flow of one domain: %w", err), hops.verdict(1))
+		}
+	}
+	return hops.verdict(30)
 }
 
 // firstHopFollows has the better router of a link go and come back: flows take
