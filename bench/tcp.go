@@ -37,6 +37,10 @@ func tcpRows() []Row {
 	return rows
 }
 
+// lossyFlows is how many flows share a lossy wire: with few of them, the luck of
+// which packets are lost says more than the TCP.
+const lossyFlows = "16"
+
 // lossRows are transfers over a wire that delays by 20 ms each way and loses one
 // packet in a hundred: the uplink, and the link of a LAN client.
 func lossRows() []Row {
@@ -47,7 +51,7 @@ func lossRows() []Row {
 				ID: layout + "-" + way, Title: "TCP with 40 ms and 1 % loss on the " + strings.TrimPrefix(layout, "lossy-") + ", " + way,
 				Unit: "Mbit/s", Congestion: "cubic", Layout: layout,
 				measure: func(ctx context.Context, s *system) (sample, error) {
-					from, args := s.world.Host, []string{"-C", "cubic", "-t", "8", "-P", "4"}
+					from, args := s.world.Host, []string{"-C", "cubic", "-t", "8", "-P", lossyFlows}
 					if layout == lossyLAN {
 						from = s.world.Client
 					}

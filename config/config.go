@@ -18,7 +18,8 @@ type Config struct {
 	Policy    scheduler.Policy
 	Control   Control
 	Limits    Limits
-	// Warnings are rules that are valid and have no say.
+	// Warnings are rules that are valid and have no say, or not always: another
+	// actor's stands against them.
 	Warnings []Problem
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"mifvif/flow"
 	"mifvif/scheduler"
@@ -36,6 +37,32 @@ func (r *reader) idle(rules []scheduler.Rule) {
 			break
 		}
 	}
+	if len(r.problems) == 0 {
+		r.sometimes(rules)
+	}
+}
+
+// sometimes warns of rules that a locked one contradicts for part of what they are
+// about.
+func (r *reader) sometimes(rules []scheduler.Rule) {
+	for i := range rules {
+		for j := range rules {
+			if a, b := &rules[j], &rules[i]; a.Actor < b.Actor && meet(&a.Match, &b.Match) && scheduler.Contradict(a, b) {
+				r.warn(fmt.Sprintf("$.rules[%d]", i), "rule %q is dropped where the locked rule %q matches too: no domain satisfies both", b.Name, a.Name)
+				break
+			}
+		}
+	}
+}
+
+// reachable finds rules about LANs that are not carried.
+func (r *reader) reachable(cfg *Config) {
+	for i := range cfg.Policy.Rules {
+		rule := &cfg.Policy.Rules[i]
+		if in := rule.Match.Ingress; len(in) > 0 && !slices.ContainsFunc(in, func(name string) bool { return slices.Contains(cfg.LANs, name) }) {
+			r.at(fmt.Sprintf("$.rules[%d].match.ingress", i), "rule %q can never match: %s is not among router.lans (add it there)", rule.Name, in[0])
+		}
+	}
 }
 
 // limits returns which properties a match limits, a bit for each.
@@ -57,9 +84,9 @@ func limits(m *scheduler.Match) uint16 {
 func covers(a, b *scheduler.Match) bool {
 	return all(a.Dst, b.Dst, covering) && all(a.Src, b.Src, covering) &&
 		all(a.Ports, b.Ports, func(x, y scheduler.PortRange) bool { return x.First <= y.First && y.Last <= x.Last }) &&
-		all(a.Protos, b.Protos, same[flow.Proto]) && all(a.DSCP, b.DSCP, same[uint8]) && all(a.Names, b.Names, same[string]) &&
+		all(a.Protos, b.Protos, same[flow.Proto]) && all(a.DSCP, b.DSCP, same[uint8]) && all(a.Names, b.Names, naming) &&
 		all(a.Ingress, b.Ingress, same[string]) && all(a.Users, b.Users, same[uint32]) && all(a.Processes, b.Processes, same[string]) &&
-		all(a.Cgroups, b.Cgroups, same[string]) && all(a.When, b.When, same[scheduler.Window])
+		all(a.Cgroups, b.Cgroups, holding) && all(a.When, b.When, same[scheduler.Window])
 }
 
 // all reports whether each value of b lies in one of a; an empty list is
@@ -80,5 +107,45 @@ func all[T any](a, b []T, in func(x, y T) bool) bool {
 }
 
 func covering(x, y netip.Prefix) bool { return x.Bits() <= y.Bits() && x.Contains(y.Addr()) }
+
+// naming reports whether pattern x matches every name that y does, as far as it is
+// told by what stands behind the first *.
+func naming(x, y string) bool {
+	x, y = strings.ToLower(strings.TrimSuffix(x, ".")), strings.ToLower(strings.TrimSuffix(y, "."))
+	below, ok := strings.CutPrefix(x, "*")
+	if !ok || strings.ContainsAny(below, `*?[\`) {
+		return x == y
+	}
+	return len(y) > len(below) && strings.HasSuffix(y, below)
+}
+
+// holding reports whether group y is x or lies in it.
+func holding(x, y string) bool {
+	x, y = "/"+strings.Trim(x, "/"), "/"+strings.Trim(y, "/")
+	return x == y || strings.HasPrefix(y, x+"/")
+}
+
+// meet reports whether a flow may be matched by both, as far as can be told
+// without one: true where patterns of names and times are told differently.
+func meet(a, b *scheduler.Match) bool {
+	return some(a.Dst, b.Dst, netip.Prefix.Overlaps) && some(a.Src, b.Src, netip.Prefix.Overlaps) &&
+		some(a.Ports, b.Ports, func(x, y scheduler.PortRange) bool { return x.First <= y.Last && y.First <= x.Last }) &&
+		some(a.Protos, b.Protos, same[flow.Proto]) && some(a.DSCP, b.DSCP, same[uint8]) && some(a.Names, b.Names, overlapping) &&
+		some(a.Ingress, b.Ingress, same[string]) && some(a.Users, b.Users, same[uint32]) && some(a.Processes, b.Processes, same[string]) &&
+		some(a.Cgroups, b.Cgroups, func(x, y string) bool { return holding(x, y) || holding(y, x) })
+}
+
+// some reports whether a value of a and one of b go together; an empty list is
+// everything.
+func some[T any](a, b []T, together func(x, y T) bool) bool {
+	return len(a) == 0 || len(b) == 0 || slices.ContainsFunc(a, func(x T) bool {
+		return slices.ContainsFunc(b, func(y T) bool { return together(x, y) })
+	})
+}
+
+// overlapping reports whether a name may be matched by two patterns.
+func overlapping(x, y string) bool {
+	return naming(x, y) || naming(y, x) || strings.ContainsAny(strings.TrimPrefix(x, "*"), "*?") || strings.ContainsAny(strings.TrimPrefix(y, "*"), "*?")
+}
 
 func same[T comparable](x, y T) bool { return x == y }

@@ -55,6 +55,8 @@ func Parse(name string, content []byte) (*Config, error) {
 	r.defaults(cfg, in.Defaults)
 	r.control(cfg, in.Control)
 	r.limits(cfg, in.Limits)
+	r.reachable(cfg)
+	cfg.Warnings = r.warnings
 	if err := r.err(); err != nil {
 		return nil, err
 	}
@@ -108,6 +110,7 @@ type reader struct {
 	lines    []string
 	tree     *ast.File
 	problems []Problem
+	warnings []Problem // what is valid and should be known
 }
 
 // err returns what was found, nil if nothing was.
@@ -123,14 +126,26 @@ func (r *reader) err() error {
 
 // add notes a problem at a line and column, both from 1.
 func (r *reader) add(line, col int, message string) {
-	if len(r.problems) == maxProblems {
-		return
+	if len(r.problems) < maxProblems {
+		r.problems = append(r.problems, r.problem(line, col, message))
 	}
+}
+
+// problem restates what is wrong at a place.
+func (r *reader) problem(line, col int, message string) Problem {
 	p := Problem{File: r.file, Line: line, Col: col, Message: message}
 	if line >= 1 && line <= len(r.lines) {
 		p.Source = strings.TrimRight(r.lines[line-1], "\r")
 	}
-	r.problems = append(r.problems, p)
+	return p
+}
+
+// warn notes something that is valid about the value at a path.
+func (r *reader) warn(path, format string, args ...any) {
+	if len(r.warnings) < maxProblems {
+		line, col := place(r.tree, path)
+		r.warnings = append(r.warnings, r.problem(line, col, fmt.Sprintf(format, args...)))
+	}
 }
 
 // at notes a problem with the value at a path such as "$.rules[0].match.port".

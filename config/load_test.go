@@ -32,6 +32,7 @@ func TestDefaultsAreWhatAnEmptyFileMeans(t *testing.T) {
 
 func TestRulesAreTyped(t *testing.T) {
 	cfg, err := Parse("f.yaml", []byte(`
+router: {lans: [lan0]}
 pvds:
   - {name: fiber, interface: eth0, weight: 3, internet: true, bandwidth: {down: 100mbit, up: 2.5Mbit}, cap: {bytes: 50GB, reset_day: 15, on_reached: stop}, dns: {servers: [192.0.2.53, "[2001:db8::53]:5353"]}}
 rules:

@@ -92,17 +92,27 @@ func (r *reader) ownOnly(at string, rule *scheduler.Rule, uid uint32) {
 	rule.Actor, m.Users = scheduler.User, []uint32{uid}
 }
 
-// overruled returns what locked rules of the administrator make of a user's.
+// overruled returns what locked rules of the administrator make of a user's, and
+// the user's of the others.
 func (r *reader) overruled(rules, admin []scheduler.Rule) []Problem {
 	for i := range rules {
+		own, at := &rules[i], fmt.Sprintf("$.rules[%d]", i)
 		for j := range admin {
-			if a := &admin[j]; a.Actor == scheduler.Locked && scheduler.Contradict(a, &rules[i]) && covers(&a.Match, &rules[i].Match) {
-				r.at(fmt.Sprintf("$.rules[%d]", i), "rule %q contradicts the locked rule %q of the administrator, which stands", rules[i].Name, a.Name)
-				break
+			a := &admin[j]
+			if a.Actor == scheduler.User || !meet(&a.Match, &own.Match) || !scheduler.Contradict(a, own) {
+				continue
+			}
+			switch {
+			case a.Actor == scheduler.Locked && covers(&a.Match, &own.Match):
+				r.warn(at, "rule %q contradicts the locked rule %q of the administrator, which stands", own.Name, a.Name)
+			case a.Actor == scheduler.Locked:
+				r.warn(at, "rule %q is dropped where the locked rule %q of the administrator matches too: no domain satisfies both", own.Name, a.Name)
+			case a.Actor == scheduler.Admin:
+				r.warn(at, "rule %q stands, and rule %q of the administrator is dropped for its flows: no domain satisfies both", own.Name, a.Name)
 			}
 		}
 	}
-	return r.problems
+	return r.warnings
 }
 
 // LookupUser returns the number of a user, by name or number.

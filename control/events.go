@@ -11,7 +11,7 @@ import (
 // Event is one change, as `mifvif watch` prints it.
 type Event struct {
 	Time   time.Time `json:"time"`
-	Type   string    `json:"type"` // pvd.added, pvd.removed, pvd.state, pvd.changed, flow.moved, flow.refused, reload, warning
+	Type   string    `json:"type"` // pvd.added, pvd.removed, pvd.state, pvd.changed, flow.moved, flow.refused, conflict, reload, warning
 	PvD    string    `json:"pvd"`
 	Detail string    `json:"detail"`
 }

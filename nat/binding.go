@@ -99,6 +99,9 @@ func (t *Table) end(b *binding) {
 	if !b.listed {
 		return
 	}
+	if t.cfg.Ended != nil {
+		t.cfg.Ended(b.record())
+	}
 	delete(t.bindings, b)
 	remove(t.mapped, mapKey{b.app, b.choice.Domain.Key()}, b)
 	remove(t.byApp, b.app, b)

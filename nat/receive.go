@@ -12,7 +12,7 @@ import (
 // Sizes of an inbox: one receive takes so many messages, each of any size a
 // socket can deliver (UDP_GRO makes one of many).
 const (
-	maxArrivals = 32
+	maxArrivals = 64
 	maxArrival  = 1 << 16
 )
 

@@ -94,7 +94,7 @@ func (t *Table) Retire(alive func(domain pvd.Key, source netip.Addr) bool) {
 	}
 }
 
-// Record is one live binding as people see it.
+// Record is one binding as people see it.
 type Record struct {
 	ID                  uint64
 	Flow                flow.Flow // to the last destination
@@ -115,18 +115,23 @@ func (t *Table) Flows() []Record {
 	t.mu.Unlock()
 	records := make([]Record, 0, len(bindings))
 	for _, b := range bindings {
-		source := b.sock.src
-		if b.hub != nil {
-			source = netip.AddrPortFrom(source.Addr(), b.ident)
-		}
-		records = append(records, Record{
-			ID: b.id, Flow: flow.Flow{Proto: b.app.proto, Src: b.app.app, Dst: b.called(), DSCP: b.dscp},
-			Domain: b.choice.Domain, Source: source,
-			Rule: b.choice.Rule, Actor: b.choice.Actor, Reason: b.choice.Reason,
-			Started: b.began, TxBytes: b.txBytes.Load(), RxBytes: b.rxBytes.Load(),
-		})
+		records = append(records, b.record())
 	}
 	return records
+}
+
+// record returns the binding as it stands.
+func (b *binding) record() Record {
+	source := b.sock.src
+	if b.hub != nil {
+		source = netip.AddrPortFrom(source.Addr(), b.ident)
+	}
+	return Record{
+		ID: b.id, Flow: flow.Flow{Proto: b.app.proto, Src: b.app.app, Dst: b.called(), DSCP: b.dscp},
+		Domain: b.choice.Domain, Source: source,
+		Rule: b.choice.Rule, Actor: b.choice.Actor, Reason: b.choice.Reason,
+		Started: b.began, TxBytes: b.txBytes.Load(), RxBytes: b.rxBytes.Load(),
+	}
 }
 
 // stats counts what was not carried.

@@ -44,6 +44,9 @@ type Config struct {
 	// Moved is told of an app socket whose binding was ended when it gets the next
 	// one on another domain. It must not block or call the Table; nil: nobody is.
 	Moved func(f flow.Flow, from, to *pvd.Domain, why string)
+	// Ended is told what a binding was when it ends. It must not block, call the
+	// Table; nil: nobody is.
+	Ended func(Record)
 }
 
 // Choice is a decision as far as a binding needs to know it.
@@ -90,6 +93,7 @@ type Table struct {
 	sender  sender
 	poller  *poll.Poller // of all sockets
 	inbox   *inbox       // of the poller's goroutine
+	single  atomic.Bool  // mif0 takes datagrams one by one only
 	limiter limiter
 	stats   stats
 	nextID  atomic.Uint64

@@ -52,6 +52,7 @@ func (o *loopback) OpenICMP(*pvd.Domain, netip.Addr) (int, error) {
 type mif0 struct {
 	mu      sync.Mutex
 	packets chan []byte
+	single  bool // no bursts, as before Linux 6.2
 }
 
 func (m *mif0) Write(h tun.Header, bufs ...[]byte) error {
@@ -60,6 +61,9 @@ func (m *mif0) Write(h tun.Header, bufs ...[]byte) error {
 	var b []byte
 	for _, p := range bufs {
 		b = append(b, p...)
+	}
+	if h.GSOType == tun.GSOUDPL4 && m.single {
+		return fmt.Errorf("write: %w", unix.EINVAL)
 	}
 	if h.GSOType == tun.GSOUDPL4 {
 		for _, one := range segments(h, b) {

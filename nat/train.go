@@ -1,6 +1,10 @@
 package nat
 
 import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
 	"mifvif/packet"
 	"mifvif/tun"
 )
@@ -34,6 +38,7 @@ const (
 type train struct {
 	head    [packet.IPv6HeaderLen + packet.UDPHeaderLen]byte
 	pieces  [1 + maxCars][]byte // headers first
+	one     [2][]byte           // headers and payload, where bursts are not taken
 	n       int                 // payloads in pieces
 	total   int                 // their bytes
 	segment int                 // bytes of each but the last
@@ -85,20 +90,45 @@ func (tr *train) leave(b *binding) {
 		Src: from, Dst: app.Addr(), SrcPort: tr.first.from.Port(), DstPort: app.Port(),
 		TTL: tr.first.ttl, TOS: tr.first.tos,
 	}
-	tr.pieces[0] = packet.AppendUDP(tr.head[:0], i, tr.total)
-	b.table.write(tr.pieces[:1+tr.n], tr.total, tr.segment)
+	tr.write(b.table, &i)
 	tr.n = 0
 }
 
+// write gives mif0 the train at once or, where the kernel takes no bursts (before
+// Linux 6.2), datagram by datagram.
+func (tr *train) write(t *Table, i *packet.Info) {
+	if tr.segment >= tr.total || !t.single.Load() {
+		tr.pieces[0] = packet.AppendUDP(tr.head[:0], *i, tr.total)
+		if t.write(tr.pieces[:1+tr.n], tr.total, tr.segment) {
+			return
+		}
+		t.single.Store(true)
+	}
+	for _, p := range tr.pieces[1 : 1+tr.n] {
+		for len(p) > 0 {
+			n := min(tr.segment, len(p))
+			tr.one = [2][]byte{packet.AppendUDP(tr.head[:0], *i, n), p[:n]}
+			t.write(tr.one[:], n, 0)
+			p = p[n:]
+		}
+	}
+}
+
 // write gives mif0 a UDP packet in pieces, its headers first: one datagram, or
-// several of segment bytes as one. The kernel completes the checksum.
-func (t *Table) write(pieces [][]byte, payload, segment int) {
+// several of segment bytes as one. The kernel completes the checksum. It returns
+// false if the kernel takes no bursts; any other loss is counted.
+func (t *Table) write(pieces [][]byte, payload, segment int) bool {
 	head := len(pieces[0])
 	h := tun.Header{NeedsChecksum: true, ChecksumStart: uint16(head - packet.UDPHeaderLen), ChecksumOffset: 6}
 	if segment > 0 && segment < payload {
 		h.GSOType, h.GSOSize, h.HeaderLen = tun.GSOUDPL4, uint16(segment), uint16(head)
 	}
-	if err := t.out.Write(h, pieces...); err != nil {
+	err := t.out.Write(h, pieces...)
+	if h.GSOType == tun.GSOUDPL4 && errors.Is(err, unix.EINVAL) {
+		return false
+	}
+	if err != nil {
 		t.stats.appFull.Add(1)
 	}
+	return true
 }

@@ -15,7 +15,14 @@ import (
 // TestTrainsLoseNothing hands bursts that look alike, differ, or came as one to
 // an app and compares every datagram it gets with what was sent.
 func TestTrainsLoseNothing(t *testing.T) {
+	t.Run("bursts", func(t *testing.T) { carryTrains(t, false) })
+	t.Run("no bursts", func(t *testing.T) { carryTrains(t, true) })
+}
+
+func carryTrains(t *testing.T, single bool) {
+	t.Helper()
 	table, out, _ := newTable(t, Config{Max: 10, PerSource: 1})
+	out.single = single
 	r := rand.New(rand.NewPCG(1, 2))
 	peers := []netip.AddrPort{netip.MustParseAddrPort("203.0.113.80:7"), netip.MustParseAddrPort("203.0.113.81:7")}
 	b := &binding{table: table, app: appKey{flow.UDP, app}}

@@ -1,40 +1,52 @@
 package relay
 
-import "sync"
+import (
+	"sync"
+
+	"mifvif/flow"
+	"mifvif/nat"
+)
 
 // maxEnded is how many flows are remembered after their end.
 const maxEnded = 10_000
 
-// ended are the last TCP flows that are no more, for those who ask why one went
-// where it went. The zero ended is empty; safe for concurrent use.
-type ended struct {
+// Past are the last flows that are no more, of every protocol, for those who ask
+// why one went where it went. It is made once and does not allocate after that;
+// safe for concurrent use.
+type Past struct {
 	mu   sync.Mutex
-	ring []Record // grows to maxEnded and no more
+	ring []Record
 	next int
 }
 
-// add remembers a flow over the oldest one.
-func (e *ended) add(rec Record) {
+// NewPast returns an empty Past.
+func NewPast() *Past { return &Past{ring: make([]Record, maxEnded)} }
+
+// Add remembers a flow over the oldest one.
+func (p *Past) Add(rec Record) {
 	rec.State = "ended"
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if len(e.ring) < maxEnded {
-		e.ring = append(e.ring, rec)
-		return
-	}
-	e.ring[e.next] = rec
-	e.next = (e.next + 1) % maxEnded
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ring[p.next] = rec
+	p.next = (p.next + 1) % len(p.ring)
 }
 
-// Ended returns a flow that has ended by its ID; ok is false if it is not
-// remembered. Safe for concurrent use.
-func (r *Relay) Ended(id uint64) (rec Record, ok bool) {
-	e := &r.flows.ended
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for i := range e.ring {
-		if e.ring[i].ID == id {
-			return e.ring[i], true
+// Binding remembers what a binding was; it fits nat.Config.Ended.
+func (p *Past) Binding(b nat.Record) {
+	p.Add(Record{
+		ID: b.ID, Flow: b.Flow, Domain: b.Domain, Source: b.Source, Rule: b.Rule, Actor: b.Actor, Reason: b.Reason,
+		Started: b.Started, TxBytes: b.TxBytes, RxBytes: b.RxBytes,
+	})
+}
+
+// Find returns the last flow of that ID; TCP flows and the others have IDs of
+// their own. ok is false if it is not remembered.
+func (p *Past) Find(tcp bool, id uint64) (rec Record, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.ring {
+		if r := &p.ring[i]; r.ID == id && r.Domain != nil && (r.Flow.Proto == flow.TCP) == tcp {
+			return *r, true
 		}
 	}
 	return Record{}, false

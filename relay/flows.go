@@ -36,7 +36,7 @@ type flows struct {
 	mu     sync.Mutex
 	shares *quota.Shares
 	live   map[uint64]*entry
-	ended  ended
+	past   *Past
 	on     [pvd.MaxDomains]atomic.Int32 // connected flows by slot
 }
 
@@ -52,6 +52,9 @@ type entry struct {
 }
 
 func (t *flows) init(cfg *Config) {
+	if t.past = cfg.Past; t.past == nil {
+		t.past = NewPast()
+	}
 	t.live, t.shares = make(map[uint64]*entry), quota.New(cfg.MaxTCP, cfg.Stack.PerSource)
 	if t.holder = cfg.Stack.Holder; t.holder == nil {
 		t.holder = func(f flow.Flow, _ bool) quota.Holder { return quota.Host(f.Src.Addr()) }
@@ -85,7 +88,7 @@ func (t *flows) reserve(f flow.Flow) (*entry, bool) {
 // release gives the place back.
 func (t *flows) release(e *entry) {
 	if rec, ok := e.record(); ok {
-		t.ended.add(rec)
+		t.past.Add(rec)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

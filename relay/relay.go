@@ -56,6 +56,7 @@ type Config struct {
 	Owners    Owners // nil: nobody's flows are told apart
 	News      News   // nil: nobody is told
 	NAT       *nat.Table
+	Past      *Past // where TCP flows go that end; nil: one of its own
 	Resolver  *dns.Server
 	Names     *dns.Names
 	// ResolverAddrs are served inside the house, on port 53.

@@ -175,9 +175,19 @@ func TestPathsBelongToOneAttachment(t *testing.T) {
 				t.Errorf("%s knows %+v", name, p)
 			}
 		}
+		s.Learn(k, b, Sample{RTT: 9 * time.Millisecond, Sent: 10, Lost: 8})
+		if q, ok := s.Quality(k); !ok || q.RTT != 2*time.Millisecond || q.Loss != 0.1 || q.Samples != 2 {
+			t.Errorf("the domain as a whole is %+v %v", q, ok)
+		}
+		if q, ok := s.Quality(pvd.Key{Slot: 0, Attached: 2}); ok {
+			t.Errorf("another attachment as a whole is %+v", q)
+		}
 		time.Sleep(pathFor)
 		if p, ok := s.Path(k, a); ok {
 			t.Errorf("after %v it is still %+v", pathFor, p)
+		}
+		if q, ok := s.Quality(k); ok {
+			t.Errorf("after %v the domain as a whole is still %+v", pathFor, q)
 		}
 		for i := range uint64(2 * pathShards * pathBuckets * pathWays) {
 			s.paths.learn(k, finish(i), Sample{RTT: 1})

@@ -104,5 +104,9 @@ func (s *snapshot) claim(p netip.Prefix, i int, firmness stand) {
 		o = new(owners)
 		s.claims.Insert(p.Masked(), o)
 	}
-	o.add(i, firmness)
+	if o.add(i, firmness); len(s.contested) < maxContested && o.next(i+1) < 0 {
+		if one := o.next(0); one < i && o.next(one+1) == i { // the second one
+			s.contested = append(s.contested, p.Masked())
+		}
+	}
 }

@@ -66,7 +66,11 @@ func (p *pick) shown(d *pvd.Domain) string {
 	case t.rtt == 0:
 		return ""
 	}
-	return fmt.Sprintf(" (round trip %v, loss %.0f %%)", t.rtt.Round(100*time.Microsecond), t.loss*100)
+	said := fmt.Sprintf(" (round trip %v, loss %.0f %%", t.rtt.Round(100*time.Microsecond), t.loss*100)
+	if t.rate > 0 {
+		said += fmt.Sprintf(", %.3g Mbit/s", float64(t.rate)/1e6)
+	}
+	return said + ")"
 }
 
 // trace collects an Explanation; a nil trace collects nothing.

@@ -155,9 +155,7 @@ func (p *pick) disputed() {
 	}
 	is6, first := p.flow.family == 1, p.dec.candidates[0].Domain
 	add := func(d *pvd.Domain, when string) {
-		p.trace.out.Conflicts = append(p.trace.out.Conflicts, Conflict{
-			r.Name, "router preference of " + d.Name, "its network asks to be used " + when + ", and the " + r.Actor.String() + "'s rule stands above",
-		})
+		p.trace.out.Conflicts = append(p.trace.out.Conflicts, aboveRouter(r, d, when))
 	}
 	for _, c := range p.dec.Candidates()[1:] {
 		switch a, b := routerPreference(first, is6), routerPreference(c.Domain, is6); {

@@ -53,6 +53,9 @@ type paths struct {
 	began   time.Time
 	evicted atomic.Uint64
 	shards  [pathShards]pathShard
+
+	mu     sync.Mutex
+	wholes [pvd.MaxDomains]trail // of all ways in a domain together, by slot
 }
 
 type pathShard struct {
@@ -135,7 +138,30 @@ func (p *paths) learn(d pvd.Key, prefix uint64, s Sample) trail {
 	}
 	at.add(s)
 	at.at = now
+	p.sum(d, s, now)
 	return *at
+}
+
+// sum adds a sample to what is known of a domain as a whole.
+func (p *paths) sum(d pvd.Key, s Sample, now time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	whole := &p.wholes[d.Slot%pvd.MaxDomains]
+	if whole.domain != d {
+		*whole = trail{domain: d}
+	}
+	whole.add(s)
+	whole.at = now
+}
+
+// whole returns what all ways in a domain together are like, if that is not too
+// old.
+func (p *paths) whole(d pvd.Key) (trail, time.Duration, bool) {
+	now := time.Since(p.began)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.wholes[d.Slot%pvd.MaxDomains]
+	return t, now - t.at, t.samples > 0 && t.domain == d && now-t.at < pathFor
 }
 
 // add smooths a sample in, as RFC 6298 2.3 does with round-trip times.
@@ -195,5 +221,12 @@ func (s *Scheduler) Learn(d pvd.Key, dst netip.Addr, sample Sample) {
 // is.
 func (s *Scheduler) Path(d pvd.Key, dst netip.Addr) (Path, bool) {
 	t, age, ok := s.paths.lookup(d, pathPrefix(dst))
+	return Path{t.rtt, t.loss, t.rate, t.failures, t.samples, age}, ok
+}
+
+// Quality returns what flows have shown of a domain as a whole, wherever they go;
+// ok is false if nothing is known.
+func (s *Scheduler) Quality(d pvd.Key) (Path, bool) {
+	t, age, ok := s.paths.whole(d)
 	return Path{t.rtt, t.loss, t.rate, t.failures, t.samples, age}, ok
 }

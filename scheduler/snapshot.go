@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -28,7 +29,9 @@ type snapshot struct {
 	several       bool // a family has more than one domain
 
 	claims *bart.Table[*owners] // who holds a destination to be its own
-	rules  [actors][]rule
+	// contested are prefixes that several domains claim, at most maxContested.
+	contested []netip.Prefix
+	rules     [actors][]rule
 	*compiled
 	absent []string
 	back   []time.Time           // since when each domain is as good as it is

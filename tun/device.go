@@ -39,7 +39,6 @@ type Device struct {
 	index     int
 	mtu       int
 	addresses []netip.Prefix // the host's own on it
-	udpGSO    bool
 	events    sync.WaitGroup
 	writes    sync.Pool
 	branching sync.Mutex
@@ -58,7 +57,7 @@ func Open(cfg Config) (*Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", cfg.Name, explain(cfg.Name, err))
 	}
-	d := &Device{wg: wg, mtu: cfg.MTU, addresses: cfg.Addresses, udpGSO: true}
+	d := &Device{wg: wg, mtu: cfg.MTU, addresses: cfg.Addresses}
 	d.writes.New = func() any { return new(vector) }
 	d.events.Go(d.drainEvents)
 	if err := d.setUp(cfg); err != nil {

@@ -51,6 +51,7 @@ type daemon struct {
 	designated found[pvd.Resolver]
 	resolver   *dns.Server
 	relay      *relay.Relay
+	past       *relay.Past
 	host       *host.Pointed
 	validator  *probe.Validator
 	additional *additional.Fetcher
@@ -107,8 +108,9 @@ func newDaemon(path, state string, cfg *config.Config, log *slog.Logger) (*daemo
 func (d *daemon) makeStations(cfg *config.Config) error {
 	var err error
 	limits := cfg.Limits
+	d.past = relay.NewPast()
 	d.nat, err = nat.New(nat.Config{
-		Max: limits.UDPFlows, PerSource: limits.PerSource, Holder: d.holder, Owner: d.owner, Moved: d.news.Moved,
+		Max: limits.UDPFlows, PerSource: limits.PerSource, Holder: d.holder, Owner: d.owner, Moved: d.news.Moved, Ended: d.past.Binding,
 	}, d.device, d.uplinks, d.log)
 	if err != nil {
 		return err
@@ -118,7 +120,7 @@ func (d *daemon) makeStations(cfg *config.Config) error {
 		return err
 	}
 	d.relay, err = relay.New(relay.Config{
-		Device: d.device, Scheduler: d.scheduler, Dialer: dialer{d.uplinks}, Owners: d.owners, News: d.news, NAT: d.nat, Resolver: d.resolver, Names: d.names,
+		Device: d.device, Scheduler: d.scheduler, Dialer: dialer{d.uplinks}, Owners: d.owners, News: d.news, NAT: d.nat, Past: d.past, Resolver: d.resolver, Names: d.names,
 		ResolverAddrs: cfg.DNS.Listen, House: house(cfg), MaxTCP: limits.TCPFlows,
 		Stack: stack.Config{MTU: d.device.MTU(), Pending: limits.PendingConnects, PerSource: limits.PerSource, Holder: d.holder},
 	}, d.log)

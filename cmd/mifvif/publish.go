@@ -36,6 +36,7 @@ type publisher struct {
 	orders   chan order  // unbuffered: reload waits until its own is in force
 	damage   damage
 	verdicts verdicts
+	disputes *conflicts
 	sources  *sources
 	agenda   *agenda
 	stopped  sync.WaitGroup // done when nothing is applied any more
@@ -55,7 +56,7 @@ func newPublisher(d *daemon, cfg *config.Config) *publisher {
 	builder := pvd.NewBuilder(discovery(cfg))
 	p := &publisher{
 		d: d, builder: builder, sources: newSources(builder, d.log), agenda: newAgenda(),
-		damage: damage{log: d.log}, verdicts: newVerdicts(),
+		damage: damage{log: d.log}, verdicts: newVerdicts(), disputes: newConflicts(d.tell),
 		states: make(chan netwatch.State, 1), servers: make(chan host.Upstreams, 1), orders: make(chan order),
 		drains: make(drains), deadline: time.NewTimer(0),
 	}
@@ -234,6 +235,7 @@ func (p *publisher) publish() {
 		p.d.log.Info("domain changed", "type", e.Type, "pvd", e.PvD, "detail", e.Detail)
 		p.d.tell(e.Type, e.PvD, e.Detail)
 	}
+	p.disputes.look(cfg, p.d.scheduler)
 	p.agenda.done(began, p.builder)
 }
 

@@ -139,6 +139,10 @@ func (d *daemon) domains(flows []control.Flow, objects bool) []control.PvD {
 				c.RxBytes += f.RxBytes
 			}
 		}
+		if q, ok := d.scheduler.Quality(p.Key()); ok && q.RTT > 0 {
+			rtt := q.RTT.Seconds()
+			c.RTT, c.Loss = &rtt, &q.Loss
+		}
 		if objects {
 			c.Objects = holdings(p, time.Now())
 		}

@@ -113,15 +113,14 @@ func (d *daemon) decided(id string) (flow.Flow, *control.Decision, bool) {
 		if i >= 0 {
 			return live[i].Flow, restated(&live[i]), true
 		}
-		r, ok := d.relay.Ended(n)
-		if ok {
-			return r.Flow, restated(&r), true
-		}
 	}
 	for _, r := range d.nat.Flows() {
 		if id[0] == 'u' && r.ID == n {
 			return r.Flow, restated(&relay.Record{Domain: r.Domain, Source: r.Source, Rule: r.Rule, Actor: r.Actor, Reason: r.Reason}), true
 		}
+	}
+	if r, ok := d.past.Find(id[0] == 't', n); ok && (id[0] == 't' || id[0] == 'u') {
+		return r.Flow, restated(&r), true
 	}
 	return flow.Flow{}, nil, false
 }

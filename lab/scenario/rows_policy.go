@@ -33,7 +33,6 @@ func policyRows() []Scenario {
 		{ID: "5.4-C", Title: "an app binds to a network by its handle: that network or an error", Config: threeActors, Run: bindsHandle},
 		{ID: "5.5-A", Title: "a daemon that starts anew decides as before", Config: threeActors, Run: sameAfterRestart},
 		{ID: "5.5-E", Title: "a user's rule decides where the user's names are asked and where the flows go", Config: threeActors, Run: namesAndFlows},
-		{ID: "6-4", Title: "a broken policy is refused whole and the old one stays in force", Config: byPort, Run: brokenPolicy},
 	}
 }
 
