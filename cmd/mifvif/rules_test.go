@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -30,6 +32,36 @@ func TestUsersChangeTheirOwnFile(t *testing.T) {
 	for _, bad := range []string{"nonsense", "[", "", "- a"} {
 		if _, err := changedRules(nil, control.RuleChange{Add: bad}); err == nil {
 			t.Errorf("%q was taken for a rule", bad)
+		}
+	}
+}
+
+// TestAUsersRuleAboutOthersIsRefused: about somebody else's flows, those of a LAN,
+// or above everybody. Neither the file nor what is in force changes.
+func TestAUsersRuleAboutOthersIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	d := &daemon{path: filepath.Join(dir, "mifvif.yaml")}
+	before := config.Default()
+	d.config.Store(before)
+	file := config.UserFile(d.path, "4711")
+	for rule, want := range map[string]string{
+		"{name: theirs, match: {user: root}, prefer: [lte]}":              "own flows only",
+		"{name: both, match: {user: [4711, 4712]}, require: [lte]}":       "own flows only",
+		"{name: guests, match: {ingress: lan0}, prefer: [lte]}":           "own flows on this host",
+		"{name: above, locked: true, require: [lte]}":                     "cannot be locked",
+		"{name: circle, match: {port: [70000]}, prefer: [lte]}":           "is no port",
+		"{name: nothing, match: {port: 443}}":                             "has no effect",
+		"{name: itself, require: [lte], forbid: [lte], match: {port: 1}}": "forbids every domain that it requires",
+	} {
+		err := d.changeRules(t.Context(), 4711, control.RuleChange{Add: rule})
+		if !errors.As(err, new(control.Mistake)) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "4711.yaml:") {
+			t.Errorf("%s: %v, want a mistake with its line: %s", rule, err, want)
+		}
+		if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: there is a file of rules (%v)", rule, err)
+		}
+		if d.config.Load() != before {
+			t.Fatalf("%s: another configuration is in force", rule)
 		}
 	}
 }

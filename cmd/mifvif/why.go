@@ -11,6 +11,7 @@ import (
 	"mifvif/control"
 	"mifvif/flow"
 	"mifvif/relay"
+	"mifvif/scheduler"
 )
 
 // errTarget says what explain can be asked about.
@@ -39,9 +40,20 @@ func (d *daemon) explain(q control.Question) (control.Explanation, error) {
 	shown := f.Dst
 	d.names.Recall(&f)
 	e := d.scheduler.Explain(f)
+	f.Dst = shown
+	out := inWords(f, &e)
+	out.Flow.ID = id
+	if past {
+		out.Decision, out.Refusal = was, ""
+	}
+	return out, nil
+}
+
+// inWords restates the explanation of a flow.
+func inWords(f flow.Flow, e *scheduler.Explanation) control.Explanation {
 	out := control.Explanation{
 		Flow: control.FlowKey{
-			ID: id, Proto: f.Proto.String(), Src: f.Src.String(), Dst: shown.String(), Name: f.Name, Zone: e.Decision.Zone, DSCP: int(f.DSCP),
+			Proto: f.Proto.String(), Src: f.Src.String(), Dst: f.Dst.String(), Name: f.Name, Zone: e.Decision.Zone, DSCP: int(f.DSCP),
 		},
 		Candidates: []control.Candidate{}, Rules: []control.Rule{}, Conflicts: []control.Conflict{},
 	}
@@ -62,10 +74,7 @@ func (d *daemon) explain(q control.Question) (control.Explanation, error) {
 	for _, c := range e.Conflicts {
 		out.Conflicts = append(out.Conflicts, control.Conflict{Winner: c.Winner, Loser: c.Loser, Reason: c.Reason})
 	}
-	if past {
-		out.Decision, out.Refusal = was, ""
-	}
-	return out, nil
+	return out
 }
 
 // meant turns the target into a flow: an address, or a name that was resolved

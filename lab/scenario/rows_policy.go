@@ -82,9 +82,13 @@ func brokenPolicy(ctx context.Context, e *Env) error {
 	if e.Daemon == nil {
 		return errNoDaemon
 	}
-	for _, broken := range []string{
-		"rules:\n  - {name: a, require: [e1], forbid: [e1]}\n", "rules: [\n", "rulez: []\n",
-		strings.Replace(byPort, "prefer: [e2]", "prefer: [e2], locked: maybe", 1),
+	for broken, says := range map[string]string{
+		"rules:\n  - {name: a, require: [e1], forbid: [e1]}\n":                               `mifvif.yaml:2:5: rule "a" forbids every domain`,
+		"rules:\n  - {name: a, locked: true, require: [e1]}\n  - {name: b, require: [e2]}\n": `mifvif.yaml:3:5: rule "b" contradicts the locked rule "a"`,
+		"rules: &r\n  - {name: a, require: *r}\n":                                            "mifvif.yaml:",
+		"rules: [\n":  "mifvif.yaml:1:",
+		"rulez: []\n": "mifvif.yaml:1:1:",
+		strings.Replace(byPort, "prefer: [e2]", "prefer: [e2], locked: maybe", 1): "mifvif.yaml:6:",
 	} {
 		if err := e.Daemon.SetConfig(broken); err != nil {
 			return err
@@ -93,8 +97,8 @@ func brokenPolicy(ctx context.Context, e *Env) error {
 		if err != nil {
 			return err
 		}
-		if exit.Code == 0 || !strings.Contains(exit.Stderr, "mifvif.yaml:") {
-			return fmt.Errorf("a broken policy was taken, or not said where it is broken: %v", exit)
+		if exit.Code != 2 || !strings.Contains(exit.Stderr, says) {
+			return fmt.Errorf("a broken policy was taken, or not said where it is broken (%s): %v", says, exit)
 		}
 		if err := e.all(ctx, 3, "n2", public4(firstE2), lab.SocketOptions{}); err != nil {
 			return fmt.Errorf("the old policy is not in force: %w", err)
@@ -131,6 +135,10 @@ func operatorAdvises(ctx context.Context, e *Env) error {
 	if err := e.all(ctx, 10, "r3a", echo, lab.SocketOptions{}); err != nil {
 		return err
 	}
+	told, err := e.watch(ctx)
+	if err != nil {
+		return err
+	}
 	if err := e.user(ctx, "rules:\n  - {name: mine, prefer: [beta]}\n"); err != nil {
 		return err
 	}
@@ -146,12 +154,19 @@ func operatorAdvises(ctx context.Context, e *Env) error {
 	if len(x.Conflicts) != 1 || x.Conflicts[0].Winner != "mine" || !strings.Contains(x.Conflicts[0].Loser, "beta") {
 		return fmt.Errorf("conflicts %+v, want the router's preference overruled by the user's rule", x.Conflicts)
 	}
+	if err := told.wants(ctx, 1, "conflict", "", `"mine" stands above "router preference of beta"`); err != nil {
+		return err
+	}
 	return e.all(ctx, 5, "r3a", echo, lab.SocketOptions{})
 }
 
 // contested has both networks route the public server's prefix, n1 by the worse
 // metric; the house's order decides.
 func contested(ctx context.Context, e *Env) error {
+	told, err := e.watch(ctx)
+	if err != nil {
+		return err
+	}
 	prefix := netip.PrefixFrom(lab.Public4(), 24).Masked()
 	for i, name := range []string{"n2", "n1"} {
 		n := e.Network(name)
@@ -159,7 +174,7 @@ func contested(ctx context.Context, e *Env) error {
 			return err
 		}
 	}
-	err := within(ctx, func() error {
+	err = within(ctx, func() error {
 		x, err := e.explain(ctx, lab.Public4().String(), "--port", "7")
 		if err == nil && (len(x.Conflicts) != 1 || x.Conflicts[0].Winner != "n1" || x.Conflicts[0].Loser != "n2") {
 			err = fmt.Errorf("conflicts %+v", x.Conflicts)
@@ -170,6 +185,7 @@ func contested(ctx context.Context, e *Env) error {
 		return err
 	}
 	return errors.Join(
+		told.wants(ctx, 1, "conflict", "n2", prefix.String()),
 		e.all(ctx, 20, "n1", public4(lab.PortEcho), lab.SocketOptions{}),
 		e.all(ctx, 20, "n1", public6(lab.PortEcho), lab.SocketOptions{}),
 	)

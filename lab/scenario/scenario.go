@@ -54,6 +54,7 @@ func All() []Scenario {
 		recoveryChecks(),
 		fairChecks(),
 		stuckChecks(),
+		affinityChecks(),
 		commandChecks(),
 		checks(),
 	} {
