@@ -154,7 +154,7 @@ func operatorAdvises(ctx context.Context, e *Env) error {
 	if len(x.Conflicts) != 1 || x.Conflicts[0].Winner != "mine" || !strings.Contains(x.Conflicts[0].Loser, "beta") {
 		return fmt.Errorf("conflicts %+v, want the router's preference overruled by the user's rule", x.Conflicts)
 	}
-	if err := told.wants(ctx, 1, "conflict", "", `"mine" stands above "router preference of beta"`); err != nil {
+	if err := told.once(ctx, "conflict", "", `"mine" stands above "router preference of beta"`); err != nil {
 		return err
 	}
 	return e.all(ctx, 5, "r3a", echo, lab.SocketOptions{})
@@ -185,7 +185,7 @@ func contested(ctx context.Context, e *Env) error {
 		return err
 	}
 	return errors.Join(
-		told.wants(ctx, 1, "conflict", "n2", prefix.String()),
+		told.once(ctx, "conflict", "n2", prefix.String()),
 		e.all(ctx, 20, "n1", public4(lab.PortEcho), lab.SocketOptions{}),
 		e.all(ctx, 20, "n1", public6(lab.PortEcho), lab.SocketOptions{}),
 	)
