@@ -33,11 +33,15 @@ type loopback struct{ opened int }
 
 func (o *loopback) OpenUDP(_ *pvd.Domain, src netip.Addr) (int, error) {
 	o.opened++
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	family, at := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Addr: src.As16()})
+	if src.Is4() {
+		family, at = unix.AF_INET, &unix.SockaddrInet4{Addr: src.As4()}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return -1, err
 	}
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: src.As4()}); err != nil {
+	if err := unix.Bind(fd, at); err != nil {
 		unix.Close(fd)
 		return -1, err
 	}
@@ -488,55 +492,5 @@ func TestIdleLimits(t *testing.T) {
 	table.sweep()
 	if len(table.Flows()) != 0 {
 		t.Error("an idle binding lives on")
-	}
-}
-
-func TestForwardDoesNotAllocate(t *testing.T) {
-	table, _, _ := newTable(t, Config{Max: 8, PerSource: 1})
-	sink, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer sink.Close()
-	server := sink.LocalAddr().(*net.UDPAddr).AddrPort()
-	send(t, table, domain(0), app, server, "x")
-	b := append(packet.AppendUDP(nil, packet.Info{
-		Src: app.Addr(), Dst: server.Addr(), SrcPort: app.Port(), DstPort: server.Port(), TTL: 64,
-	}, 64), make([]byte, 64)...)
-	i, _ := packet.Parse(b)
-	if n := testing.AllocsPerRun(200, func() {
-		table.Forward(tun.Header{NeedsChecksum: true}, &i, b, false)
-		table.Flush()
-	}); n > 0 {
-		t.Errorf("%g allocations per packet", n)
-	}
-}
-
-func BenchmarkForward(b *testing.B) {
-	for _, size := range []int{64, 576, 1400} {
-		b.Run(fmt.Sprint(size), func(b *testing.B) { benchmarkForward(b, size) })
-	}
-}
-
-func benchmarkForward(b *testing.B, size int) {
-	b.Helper()
-	table, err := New(Config{Max: 8, PerSource: 1}, &mif0{packets: make(chan []byte)}, &loopback{}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer table.poller.Close()
-	defer table.close()
-	dst := netip.MustParseAddrPort("127.0.0.1:9")
-	p := append(packet.AppendUDP(nil, packet.Info{Src: app.Addr(), Dst: dst.Addr(), SrcPort: app.Port(), DstPort: 9, TTL: 64}, size), make([]byte, size)...)
-	i, _ := packet.Parse(p)
-	if err := table.Bind(flow.Flow{Proto: flow.UDP, Src: app, Dst: dst}, Choice{Domain: domain(0), Source: netip.MustParseAddr("127.0.0.1")}); err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for n := 0; b.Loop(); n++ {
-		table.Forward(tun.Header{NeedsChecksum: true}, &i, p, false)
-		if n%32 == 31 {
-			table.Flush()
-		}
 	}
 }

@@ -115,7 +115,7 @@ func TestSuperPacketsOfTheApps(t *testing.T) {
 }
 
 func BenchmarkTrain(b *testing.B) {
-	for _, size := range []int{64, 576, 1400} {
+	for _, size := range payloads() {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
 			table := &Table{out: nowhere{}, inbox: newInbox()}
 			bind := &binding{table: table, app: appKey{flow.UDP, app}}

@@ -195,6 +195,38 @@ func BenchmarkSum(b *testing.B) {
 	}
 }
 
+// TestHeadersAreMadeWithoutAllocating: what is done for each packet that goes out or
+// comes back.
+func TestHeadersAreMadeWithoutAllocating(t *testing.T) {
+	for name, src := range map[string]string{"v4": "198.18.0.1", "v6": "2001:2::1"} {
+		a := netip.MustParseAddr(src)
+		i := Info{Src: a, Dst: a, SrcPort: 1, DstPort: 2, TTL: 64}
+		head, data := make([]byte, 0, 64), make([]byte, 1500)
+		if n := testing.AllocsPerRun(100, func() {
+			h := AppendUDP(head, i, len(data))
+			FinishUDP(append(h, data[:8]...), len(h)-UDPHeaderLen)
+			Rewrite(data, 0, 4, 2, 7)
+			_ = UpdateAddr(1, a, a) + Sum(data, 0)
+		}); n > 0 {
+			t.Errorf("%s: %g allocations", name, n)
+		}
+	}
+}
+
+// BenchmarkUpdate is what a changed address costs (RFC 1624), beside summing up
+// the whole packet.
+func BenchmarkUpdate(b *testing.B) {
+	for name, src := range map[string]string{"v4": "198.18.0.1", "v6": "2001:2::1"} {
+		b.Run(name, func(b *testing.B) {
+			was, is, sum := netip.MustParseAddr(src), netip.MustParseAddr(src).Next(), uint16(1)
+			b.ReportAllocs()
+			for b.Loop() {
+				sum = UpdateAddr(sum, was, is)
+			}
+		})
+	}
+}
+
 func BenchmarkParse(b *testing.B) {
 	for name, src := range map[string]string{"v4": "198.18.0.1", "v6": "2001:2::1"} {
 		b.Run(name, func(b *testing.B) {

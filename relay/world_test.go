@@ -64,6 +64,7 @@ type uplinks struct {
 	mu    sync.Mutex
 	asked []string
 	dial  func(ctx context.Context, domain string) (*net.TCPConn, error)
+	open  func() (int, error) // of UDP, nil for none
 }
 
 func (u *uplinks) DialTCP(ctx context.Context, d *pvd.Domain, _ netip.Addr, _ netip.AddrPort, _ uint8) (stack.Uplink, error) {
@@ -74,6 +75,9 @@ func (u *uplinks) DialTCP(ctx context.Context, d *pvd.Domain, _ netip.Addr, _ ne
 }
 
 func (u *uplinks) OpenUDP(*pvd.Domain, netip.Addr) (int, error) {
+	if u.open != nil {
+		return u.open()
+	}
 	return -1, errors.New("no sockets in this test")
 }
 
@@ -117,7 +121,7 @@ func newWorld(tb testing.TB, maxTCP int, names ...string) *world {
 	chosen := scheduler.New(scheduler.Config{Source: nat.SelectSource})
 	chosen.Publish(w.set, &scheduler.Policy{Algorithm: scheduler.Priority, Order: names})
 	log := slog.New(slog.DiscardHandler)
-	table, err := nat.New(nat.Config{Max: 16, PerSource: 1}, w.wire, w.uplinks, log)
+	table, err := nat.New(nat.Config{Max: 1024, PerSource: 1}, w.wire, w.uplinks, log)
 	check(tb, err)
 	served, err := dns.New(dns.Config{Chooser: nobody{}, Dialer: w.uplinks}, log)
 	check(tb, err)

@@ -65,6 +65,34 @@ func TestPickDoesNotAllocate(t *testing.T) {
 	}
 }
 
+// BenchmarkPick decides about flows to few and to many destinations, each of which
+// is remembered where it is.
+func BenchmarkPick(b *testing.B) {
+	for name, dst := range map[string]netip.Addr{"v4": netip.MustParseAddr("192.0.2.1"), "v6": netip.MustParseAddr("2001:db8:99::1")} {
+		for _, n := range []int{1, 1_000, 100_000} {
+			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+				s := house(Policy{}, two()...)
+				flows := make([]flow.Flow, n)
+				for i := range flows {
+					at := dst.As16()
+					at[13], at[14] = at[13]+byte(i>>12), byte(i>>4)
+					if at[15] = at[15] + byte(i&15); dst.Is4() {
+						at[15] &= 0x7f // firstSource has none above
+					}
+					flows[i] = to(netip.AddrPortFrom(netip.AddrFrom16(at).Unmap(), 443).String(), "")
+				}
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					d := s.Pick(flows[i%n])
+					if len(d.Candidates()) == 0 {
+						b.Fatalf("refused: %s", d.Reason)
+					}
+				}
+			})
+		}
+	}
+}
+
 func BenchmarkNamed(b *testing.B) {
 	for _, rules := range []int{0, 100, 10_000} {
 		b.Run(fmt.Sprintf("rules=%d", rules), func(b *testing.B) {
