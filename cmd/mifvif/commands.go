@@ -265,6 +265,7 @@ func relaySignals(conn net.Conn, p *cell.Process, uid uint32, hung chan<- struct
 		case unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2:
 			_ = p.Signal(uid, s)
 		}
+		time.Sleep(time.Millisecond) // a flood of them costs us little
 	}
 }
 

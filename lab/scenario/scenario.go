@@ -56,6 +56,7 @@ func All() []Scenario {
 		stuckChecks(),
 		affinityChecks(),
 		commandChecks(),
+		execChecks(),
 		checks(),
 	} {
 		all = append(all, part...)
