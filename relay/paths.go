@@ -46,7 +46,7 @@ func (r *Relay) sample(ctx context.Context) error {
 		case <-tick.C:
 		}
 		for _, e := range r.flows.some(maxSampled) {
-			if s, ok := measure(e.up); ok {
+			if s, _, ok := measure(e.up); ok {
 				r.cfg.Scheduler.Learn(e.domain, e.dst, s)
 			}
 		}
@@ -78,23 +78,46 @@ func (t *flows) some(n int) []sampled {
 	return out
 }
 
-// measure asks the kernel about one connection (tcp(7): TCP_INFO); ok is false if
-// it is closed.
-func measure(up stack.Uplink) (s scheduler.Sample, ok bool) {
+// telling is how many bytes a connection must have carried to say anything about
+// its path that its connect has not said.
+const telling = 64 << 10
+
+// parting is the uplink's side of a flow. It shows what it has seen of its path when
+// it is closed: most flows end before anybody looks at them.
+type parting struct {
+	stack.Uplink
+	scheduler *scheduler.Scheduler
+	flow      *entry
+}
+
+// Close implements stack.Uplink.
+func (p *parting) Close() error {
+	if s, bytes, ok := measure(p.Uplink); ok && bytes >= telling {
+		p.scheduler.Learn(p.flow.rec.Domain.Key(), p.flow.to, s)
+	}
+	return p.Uplink.Close() //nolint:wrapcheck // it is that one's
+}
+
+// measure asks the kernel about one connection (tcp(7): TCP_INFO), and how many
+// bytes it has carried; ok is false if it is closed.
+func measure(up stack.Uplink) (s scheduler.Sample, bytes uint64, ok bool) {
 	raw, err := up.SyscallConn()
 	if err != nil {
-		return s, false
+		return s, 0, false
 	}
 	err = raw.Control(func(fd uintptr) {
 		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
 		if ok = err == nil && info.Rtt > 0; ok {
 			s = scheduler.Sample{
 				RTT: time.Duration(info.Rtt) * time.Microsecond, Sent: uint64(info.Segs_out), Lost: uint64(info.Total_retrans),
-				Rate: info.Delivery_rate * 8,
 			}
+			if info.Bytes_acked >= telling { // of less the rate is the app's, not the path's
+				s.Rate = info.Delivery_rate * 8
+			}
+			bytes = info.Bytes_acked + info.Bytes_received
 		}
 	})
-	return s, ok && err == nil
+	return s, bytes, ok && err == nil
 }
 
 // Live returns how many TCP flows stand on each domain, by slot. Safe for

@@ -44,10 +44,57 @@ func explained(ctx context.Context, e *Env) error {
 			return fmt.Errorf("the same question has another answer: %+v, then %+v (%w)", first, again, err)
 		}
 	}
+	if err := e.endedExplained(ctx); err != nil {
+		return err
+	}
 	if first.Decision.PvD != "n1" || first.Decision.Rule != "house" || len(first.Candidates) != 2 || len(first.Rules) != 1 {
 		return fmt.Errorf("explained as %+v", first)
 	}
 	return e.all(ctx, 5, "n1", echo, lab.SocketOptions{})
+}
+
+// endedExplained has a socket's datagrams go on by the other network, and wants to
+// know of the first one, by its id, where it went.
+func (e *Env) endedExplained(ctx context.Context) error {
+	udp, err := e.sockets(lab.SocketOptions{}, 1, "n1", public4(lab.PortEcho))
+	if err != nil {
+		return err
+	}
+	defer closeSockets(udp)
+	var flows []struct{ ID, Proto, PvD, Dst string }
+	if err := e.JSON(ctx, &flows, "flows", "--pvd", "n1"); err != nil {
+		return err
+	}
+	id := ""
+	for _, f := range flows {
+		if f.Proto == "udp" && f.Dst == public4(lab.PortEcho).String() {
+			id = f.ID
+		}
+	}
+	return steps(
+		func() error { return e.LinkDown("n1") },
+		func() error {
+			return within(ctx, func() error {
+				all, err := e.domains(ctx)
+				if err == nil && all["n1"].State != "offline" {
+					err = fmt.Errorf("n1 is %s", all["n1"].State)
+				}
+				return err
+			})
+		},
+		func() error { return udp[0].by("n2") },
+		func() error {
+			x, err := e.explain(ctx, id)
+			if err == nil && (x.Decision.PvD != "n1" || x.Decision.Rule != "house") {
+				err = fmt.Errorf("the ended flow %q is explained as %+v", id, x.Decision)
+			}
+			return err
+		},
+		func() error { return e.LinkUp("n1") },
+		func() error {
+			return within(ctx, func() error { return e.Carried(ctx, "n1", public4(lab.PortEcho), lab.SocketOptions{}) })
+		},
+	)
 }
 
 // goldenDecision is the whole text of an explanation.
