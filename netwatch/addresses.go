@@ -95,6 +95,8 @@ func SyncAddresses(have, want []Address) error {
 	for _, a := range have {
 		present[place{a.Ifindex, a.Prefix.Addr()}] = a
 	}
+	var kernel talk
+	defer kernel.end()
 	var errs []error
 	wanted := make(map[place]bool, len(want))
 	for _, a := range want {
@@ -111,13 +113,13 @@ func SyncAddresses(have, want []Address) error {
 			continue
 		}
 		if there && was.Prefix != a.Prefix {
-			errs = append(errs, was.change(unix.RTM_DELADDR, unix.NLM_F_ACK))
+			errs = append(errs, was.change(&kernel, unix.RTM_DELADDR, unix.NLM_F_ACK))
 		}
-		errs = append(errs, a.change(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE|unix.NLM_F_ACK))
+		errs = append(errs, a.change(&kernel, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE|unix.NLM_F_ACK))
 	}
 	for at, a := range present {
 		if a.Protocol == Protocol && !wanted[at] {
-			errs = append(errs, a.change(unix.RTM_DELADDR, unix.NLM_F_ACK))
+			errs = append(errs, a.change(&kernel, unix.RTM_DELADDR, unix.NLM_F_ACK))
 		}
 	}
 	return errors.Join(errs...)
@@ -126,7 +128,7 @@ func SyncAddresses(have, want []Address) error {
 func (a Address) deprecated() bool { return a.Deprecated || a.Preferred == 0 }
 
 // change adds or deletes the address.
-func (a Address) change(what, flags int) error {
+func (a Address) change(kernel *talk, what, flags int) error {
 	family := unix.AF_INET
 	if a.Prefix.Addr().Is6() {
 		family = unix.AF_INET6
@@ -150,7 +152,7 @@ func (a Address) change(what, flags int) error {
 		info = binary.NativeEndian.AppendUint32(info, seconds(a.Valid))
 		req.AddData(nl.NewRtAttr(unix.IFA_CACHEINFO, append(info, make([]byte, 8)...)))
 	}
-	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
+	err := kernel.tell(req)
 	switch {
 	case err == nil, what == unix.RTM_NEWADDR && off(err), what == unix.RTM_DELADDR && gone(err):
 		return nil

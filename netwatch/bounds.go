@@ -13,12 +13,14 @@ const (
 	// maxRoutes bounds the routes that somebody has set: a host with a full
 	// Internet table gets as many as fit, in the kernel's order.
 	maxRoutes = 4096
-	// maxDefaults bounds the next hops for everything, the first ones first.
-	maxDefaults = 64
+	// maxDefaults bounds the next hops for everything in the main table, the first
+	// ones first: those that were there before a flood stay. Whoever needs more of
+	// them is no host (RFC 4861 6.3.4: at least two).
+	maxDefaults = 8
 	// maxAdvertised bounds the prefixes that routers say are on the link, those
 	// inside each prefix of another interface by themselves: that there are some is
-	// never overlooked.
-	maxAdvertised = 64
+	// never overlooked. Those behind routers (RFC 4191) count among them.
+	maxAdvertised = 16
 )
 
 // quota is what a bound holds for.
@@ -36,7 +38,7 @@ type reason uint8
 const (
 	somebody   reason = iota // has set it
 	everything               // is behind a router
-	advertised               // to be on the link
+	advertised               // to be on the link, or behind a router
 )
 
 // keeper decides which routes a reading keeps.
@@ -54,11 +56,12 @@ func newKeeper(addresses []Address) *keeper {
 func (k *keeper) keeps(r *Route) bool {
 	q, most := quota{table: r.Table, ifindex: r.Ifindex, is6: r.Dst.Addr().Is6()}, maxRoutes
 	switch {
+	case r.Table != mainTable: // ours, which we know better than to flood
 	case r.Dst.Bits() == 0:
 		q.why, q.from, most = everything, r.From, maxDefaults
 	case r.Protocol == unix.RTPROT_KERNEL && k.connected(r):
 		return true
-	case r.Protocol == unix.RTPROT_KERNEL:
+	case r.Protocol == unix.RTPROT_KERNEL, r.Protocol == unix.RTPROT_RA:
 		q.why, q.within, most = advertised, k.within(r), maxAdvertised
 	}
 	k.count[q]++

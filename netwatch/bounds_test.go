@@ -26,6 +26,7 @@ func TestAFloodedLinkKeepsItsOwnRoutesAndItsBounds(t *testing.T) {
 	for i := range 10_000 {
 		note("routers", keeps(flooded, 9, "::/0"))
 		note("prefixes", keeps(flooded, unix.RTPROT_KERNEL, fmt.Sprintf("2001:db8:6600:%x::/64", i)))
+		note("prefixes", keeps(flooded, unix.RTPROT_RA, fmt.Sprintf("2001:db8:6700:%x::/64", i)))
 		note("parts of the other link's", keeps(flooded, unix.RTPROT_KERNEL, fmt.Sprintf("2001:db8:2::%x:0/112", i)))
 	}
 	for what, most := range map[string]int{"routers": maxDefaults, "prefixes": maxAdvertised, "parts of the other link's": maxAdvertised} {
@@ -37,6 +38,7 @@ func TestAFloodedLinkKeepsItsOwnRoutesAndItsBounds(t *testing.T) {
 		"the prefix of an own address":   keeps(flooded, unix.RTPROT_KERNEL, "2001:db8:1::/64"),
 		"a route that somebody set":      keeps(flooded, unix.RTPROT_STATIC, "2001:db8:77::/48"),
 		"another family's default route": keeps(flooded, 9, "0.0.0.0/0"),
+		"a default route of ours":        k.keeps(&Route{Table: firstTable, Ifindex: flooded, Dst: p("::/0"), Protocol: Protocol}),
 		"the other link's default route": keeps(other, 9, "::/0"),
 		"the other link's prefix":        keeps(other, unix.RTPROT_KERNEL, "2001:db8:2::/64"),
 		"the other link's prefix, again": keeps(other, unix.RTPROT_KERNEL, "2001:db8:2::/64"),
@@ -45,5 +47,29 @@ func TestAFloodedLinkKeepsItsOwnRoutesAndItsBounds(t *testing.T) {
 		if !is {
 			t.Errorf("%s is not kept", what)
 		}
+	}
+}
+
+func TestADumpThatBeginsAnewIsNoticed(t *testing.T) {
+	hop := func(dst string, gateway int) *Route {
+		return &Route{Table: mainTable, Dst: netip.MustParsePrefix(dst), Gateway: netip.AddrFrom16([16]byte{0xfe, 0x80, 15: byte(gateway)})}
+	}
+	var d restarts
+	for i := range 100 { // as it should be
+		d.look(hop("::/0", i))
+	}
+	if d.count != 0 {
+		t.Errorf("%d of 100 routes are taken for a beginning", d.count)
+	}
+	for range 2 * endless { // the second half is never reached
+		for i := range 50 {
+			d.look(hop("::/0", i))
+		}
+	}
+	if d.count <= endless {
+		t.Errorf("%d beginnings of %d are noticed", d.count, 2*endless)
+	}
+	if d.look(hop("2001:db8::/32", 1)); d.count != 0 {
+		t.Errorf("another destination has begun %d times", d.count)
 	}
 }

@@ -18,7 +18,7 @@ func TestWhatRoutersCauseIsChatter(t *testing.T) {
 				{Table: mainTable, Dst: p("0.0.0.0/0"), Ifindex: 2, Protocol: unix.RTPROT_DHCP},
 				{Table: mainTable, Dst: p("::/0"), Ifindex: 2, Protocol: unix.RTPROT_RA},
 			},
-			Rules: []Rule{{Priority: 6410}},
+			Rules: []Rule{{Priority: 6410, Protocol: Protocol}, {Priority: 77}},
 		}
 	}
 	add := func(r Route) func(*State) { return func(s *State) { s.Routes = append(s.Routes, r) } }
@@ -42,12 +42,13 @@ func TestWhatRoutersCauseIsChatter(t *testing.T) {
 		"an IPv4 lease": {func(s *State) {
 			s.Addresses = append(s.Addresses, Address{Ifindex: 2, Prefix: p("10.0.0.2/24"), Valid: time.Hour})
 		}, false},
-		"a route by DHCP less": {func(s *State) { s.Routes = s.Routes[1:] }, false},
-		"a static route":       {add(Route{Table: mainTable, Dst: p("2001:db8:9::/64"), Ifindex: 2, Protocol: unix.RTPROT_STATIC}), false},
-		"a route of ours":      {add(Route{Table: firstTable, Dst: p("::/0"), Protocol: Protocol}), false},
-		"a link that is down":  {func(s *State) { s.Links[0].Carrier = false }, false},
-		"a rule less":          {func(s *State) { s.Rules = nil }, false},
-		"a firewall":           {func(s *State) { s.Firewall = 3 }, false},
+		"a route by DHCP less":   {func(s *State) { s.Routes = s.Routes[1:] }, false},
+		"a static route":         {add(Route{Table: mainTable, Dst: p("2001:db8:9::/64"), Ifindex: 2, Protocol: unix.RTPROT_STATIC}), false},
+		"a route of ours":        {add(Route{Table: firstTable, Dst: p("::/0"), Protocol: Protocol}), true},
+		"a link that is down":    {func(s *State) { s.Links[0].Carrier = false }, false},
+		"a rule of ours less":    {func(s *State) { s.Rules = s.Rules[1:] }, true},
+		"a rule of another less": {func(s *State) { s.Rules = s.Rules[:1] }, false},
+		"a firewall":             {func(s *State) { s.Firewall = 3 }, true},
 	} {
 		was, is := base(), base()
 		tt.change(&is)

@@ -11,16 +11,12 @@ import (
 )
 
 // replace puts r in its slot, whatever was there.
-func (r *Route) replace() error {
-	_, err := r.request(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE).Execute(unix.NETLINK_ROUTE, 0)
-	return err
+func (r *Route) replace(kernel *talk) error {
+	return kernel.tell(r.request(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE))
 }
 
 // remove takes r away.
-func (r *Route) remove() error {
-	_, err := r.request(unix.RTM_DELROUTE, 0).Execute(unix.NETLINK_ROUTE, 0)
-	return err
-}
+func (r *Route) remove(kernel *talk) error { return kernel.tell(r.request(unix.RTM_DELROUTE, 0)) }
 
 // request is r as the kernel wants to be told of it.
 func (r *Route) request(kind, flags int) *nl.NetlinkRequest {

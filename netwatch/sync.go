@@ -21,6 +21,8 @@ const Protocol = 64
 // reported together, the others are in place all the same; a link or a family
 // that is off is no error, its return brings a new state.
 func SyncRoutes(have, want []Route, owned func(table int) bool) error {
+	var kernel talk
+	defer kernel.end()
 	var errs []error
 	present := make(map[Route]bool, len(have))
 	for _, r := range have {
@@ -38,7 +40,7 @@ func SyncRoutes(have, want []Route, owned func(table int) bool) error {
 		if present[r.key()] {
 			continue
 		}
-		if err := r.replace(); err != nil && !off(err) {
+		if err := r.replace(&kernel); err != nil && !off(err) {
 			errs = append(errs, fmt.Errorf("add route %s: %w", r, err))
 		}
 	}
@@ -46,7 +48,7 @@ func SyncRoutes(have, want []Route, owned func(table int) bool) error {
 		if w, ok := wanted[r.slot()]; ok && (w == r || r.removedBy(w)) {
 			continue
 		}
-		if err := r.remove(); err != nil && !gone(err) {
+		if err := r.remove(&kernel); err != nil && !gone(err) {
 			errs = append(errs, fmt.Errorf("remove route %s: %w", r, err))
 		}
 	}

@@ -26,12 +26,12 @@ func TestADumpIsTakenApart(t *testing.T) {
 		"a change under way":  {message(24, ours, unix.NLM_F_DUMP_INTR, 'a'), []string{"a"}, nil, false, true},
 	} {
 		var got []string
-		d := dumping{sequence: ours, take: func(b []byte) error { got = append(got, string(b)); return nil }}
+		d := answer{sequence: ours, take: func(b []byte) error { got = append(got, string(b)); return nil }}
 		if err := d.hear(tt.piece); !errors.Is(err, tt.err) || !slices.Equal(got, tt.want) || d.done != tt.done || d.interrupted != tt.interrupted {
 			t.Errorf("%s: %q, %v, done %v, interrupted %v", title, got, err, d.done, d.interrupted)
 		}
 	}
-	d := dumping{sequence: ours}
+	d := answer{sequence: ours}
 	if err := d.hear(message(24, ours, 0, 1, 2, 3, 4)[:18]); err == nil {
 		t.Error("half a message is taken for one")
 	}
