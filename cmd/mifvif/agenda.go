@@ -10,7 +10,8 @@ import (
 // it: they advertise what they like as often as they like, and the kernel takes on
 // what routers say. What they cause is done at once while it is seldom; if it is not,
 // it gets one part in publishShare of the time, and what is said meanwhile is in
-// the next set. What the host itself changes, and what is lost, is never waited for.
+// the next set. What the host itself changes, what is lost and what we have found out
+// is never waited for, and takes nothing of that time.
 const (
 	publishShare  = 200
 	publishCredit = 50 * time.Millisecond // of publishing in one go
@@ -22,10 +23,11 @@ const (
 // agenda says when to publish for the sake of time alone: what networks have caused,
 // and what is over.
 type agenda struct {
-	timer *time.Timer
-	due   time.Time     // zero: nothing is
-	saved time.Duration // of publishing time, at most publishCredit; may be owed
-	asOf  time.Time
+	timer  *time.Timer
+	due    time.Time     // zero: nothing is
+	spends bool          // what is due was caused by a network
+	saved  time.Duration // of publishing time, at most publishCredit; may be owed
+	asOf   time.Time
 }
 
 func newAgenda() *agenda {
@@ -47,6 +49,7 @@ func (a *agenda) by(at time.Time) {
 func (a *agenda) caused(after time.Duration) {
 	now := time.Now()
 	a.save(now)
+	a.spends = true
 	a.by(now.Add(max(after, min(-a.saved*publishShare, publishWithin))))
 }
 
@@ -61,8 +64,10 @@ func (a *agenda) save(now time.Time) {
 func (a *agenda) done(began time.Time, b *pvd.Builder) {
 	now := time.Now()
 	a.save(now)
-	a.saved -= now.Sub(began)
-	a.due = time.Time{}
+	if a.spends && !a.due.After(began) {
+		a.saved -= now.Sub(began)
+	}
+	a.due, a.spends = time.Time{}, false
 	a.timer.Stop()
 	if at, ok := b.Deadline(); ok {
 		a.by(at)

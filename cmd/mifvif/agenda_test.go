@@ -48,6 +48,25 @@ func TestWhatNetworksCauseIsDoneAtOnceUnlessItNeverStops(t *testing.T) {
 	})
 }
 
+// TestWhatTheHostDoesIsNotCounted has a host that changes all the time.
+func TestWhatTheHostDoesIsNotCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := newAgenda(), pvd.NewBuilder(pvd.Discovery{})
+		defer a.timer.Stop()
+		for range 1000 {
+			began := time.Now()
+			time.Sleep(3 * time.Millisecond)
+			a.done(began, b)
+		}
+		began := time.Now()
+		a.caused(0)
+		<-a.timer.C
+		if waited := time.Since(began); waited != 0 {
+			t.Errorf("what a network causes waits for %v", waited)
+		}
+	})
+}
+
 func TestWhatNetworksSayIsGathered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAgenda()

@@ -137,9 +137,9 @@ func (p *publisher) run(ctx context.Context, ready func()) error {
 		case <-p.deadline.C:
 			p.publish()
 		case <-p.verdicts.news:
-			p.agenda.caused(0)
+			p.publish()
 		case <-p.d.found64.news:
-			p.agenda.caused(0)
+			p.publish()
 		case <-p.d.designated.news:
 			p.agenda.caused(0)
 		case <-p.sources.news:
