@@ -43,9 +43,11 @@ type Process struct {
 
 // PvD is one provisioning domain.
 type PvD struct {
-	Name         string     `json:"name"`
-	ID           string     `json:"id"`
-	Explicit     bool       `json:"explicit"`
+	Name     string `json:"name"`
+	ID       string `json:"id"`
+	Explicit bool   `json:"explicit"`
+	// Shared: one domain with others of its id, on other interfaces.
+	Shared       bool       `json:"shared"`
 	Interface    string     `json:"interface"`
 	State        string     `json:"state"`
 	Connectivity string     `json:"connectivity"`

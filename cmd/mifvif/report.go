@@ -110,7 +110,7 @@ func (d *daemon) domains(flows []control.Flow, objects bool) []control.PvD {
 	stands := handles(d.current.Load(), d.config.Load())
 	for _, p := range d.current.Load().All() {
 		c := control.PvD{
-			Name: p.Name, ID: p.ID, Explicit: p.Explicit, Interface: p.Interface, State: string(p.State),
+			Name: p.Name, ID: p.ID, Explicit: p.Explicit, Shared: p.Shared, Interface: p.Interface, State: string(p.State),
 			Connectivity: string(p.Connectivity), Weight: p.Weight, Metered: p.Metered, Trusted: p.Trust == pvd.Trusted, Reason: p.Reason,
 			Sources: []string{}, NextHops: []string{}, DNS: []control.Resolver{}, Zones: names(p.Zones), Prefixes: []string{}, PREF64: []string{}, Handles: []string{},
 		}
