@@ -1,9 +1,14 @@
 package scenario
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
+	"strings"
 	"time"
 
 	"mifvif/lab"
@@ -48,6 +53,10 @@ func recovers(ctx context.Context, e *Env) error {
 		return err
 	}
 	defer closeSockets(sockets)
+	moved, err := e.watchMoves()
+	if err != nil {
+		return err
+	}
 	began := time.Now()
 	if err := e.LinkUp("n1"); err != nil {
 		return err
@@ -87,7 +96,40 @@ func recovers(ctx context.Context, e *Env) error {
 	if err := errors.Join(stays.Say(), sockets[3].Say()); err != nil {
 		return fmt.Errorf("to stay: %w", err)
 	}
-	return e.movesCounted(ctx)
+	if err := e.movesCounted(ctx); err != nil {
+		return err
+	}
+	if got := moved(); got != 6 {
+		return fmt.Errorf("mifvif watch told of %d moves to e1, want 6", got)
+	}
+	return nil
+}
+
+// watchMoves follows the event stream; moved ends it and returns of how many flows
+// it said that they moved to e1.
+func (e *Env) watchMoves() (moved func() int, err error) {
+	if e.Daemon == nil {
+		return nil, errNoDaemon
+	}
+	var said bytes.Buffer
+	cmd := exec.Command(e.binary, "watch")
+	cmd.Env = append(os.Environ(), "MIFVIF_SOCKET="+e.Daemon.Socket())
+	cmd.Stdout = &said
+	watch, err := e.Host.Start(cmd)
+	if err != nil {
+		return nil, err
+	}
+	return func() int {
+		watch.Kill() // and waits, so that nobody writes any more
+		n := 0
+		for line := range strings.Lines(said.String()) {
+			var event struct{ Type, PvD string }
+			if json.Unmarshal([]byte(line), &event) == nil && event.Type == "flow.moved" && event.PvD == "e1" {
+				n++
+			}
+		}
+		return n
+	}, nil
 }
 
 // by asks once and wants to be carried by a network.
