@@ -14,7 +14,8 @@ import (
 // app's window; so each begins small and grows for those that have shown that
 // somebody reads, while there is room.
 const (
-	smallBuffer   = 64 << 10
+	smallSend     = 2 * readChunk // one is on its way while the next is read
+	smallReceive  = 64 << 10
 	sendBuffer    = 2 << 20
 	receiveBuffer = 1 << 20
 	mostGrown     = 64 // connections with large buffers, each way
@@ -22,16 +23,16 @@ const (
 	// How much must have been carried: to an app more than fits into what is small
 	// and into the app's own buffer, from an app half of what it may send at first.
 	showsReading = 256 << 10
-	showsWriting = smallBuffer / 4
+	showsWriting = smallReceive / 4
 )
 
 // beginSmall gives a connection its small buffers. From then on they grow here
 // only: gVisor's own growth knows no bound for all connections together.
-func (c *Conn) beginSmall() { c.ep.SocketOptions().SetSendBufferSize(smallBuffer, true) }
+func (c *Conn) beginSmall() { c.ep.SocketOptions().SetSendBufferSize(smallSend, true) }
 
 // receiveRange returns the option that has windows begin small.
 func receiveRange() tcpip.TCPReceiveBufferSizeRangeOption {
-	return tcpip.TCPReceiveBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: smallBuffer, Max: receiveBuffer}
+	return tcpip.TCPReceiveBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: smallReceive, Max: receiveBuffer}
 }
 
 // room is who has the large buffers of one direction. The zero room is empty; safe
@@ -82,7 +83,7 @@ func (j *joint) shrinkSend() {
 	if j.sendGrown {
 		j.sendGrown = false
 		j.stack.sending.give(j)
-		j.ep.SocketOptions().SetSendBufferSize(smallBuffer, false)
+		j.ep.SocketOptions().SetSendBufferSize(smallSend, false)
 	}
 }
 
@@ -123,7 +124,7 @@ func (r *room) clear(now time.Time) {
 		if now.Sub(time.Unix(0, j.last.Load())) < attention || err != nil || queued > 0 {
 			continue
 		}
-		j.ep.SocketOptions().SetReceiveBufferSize(smallBuffer, false)
+		j.ep.SocketOptions().SetReceiveBufferSize(smallReceive, false)
 		delete(r.grown, j)
 		j.receiveGrown.Store(false)
 	}

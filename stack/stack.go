@@ -89,7 +89,7 @@ func New(cfg Config, out Writer, handler func(*Request), log *slog.Logger) (*Sta
 		s.net.Destroy()
 		return nil, err //nolint:wrapcheck // says what and where
 	}
-	s.forward = tcp.NewForwarder(s.net, smallBuffer, 2*cfg.Pending, s.handle) // pending is the bound
+	s.forward = tcp.NewForwarder(s.net, smallReceive, 2*cfg.Pending, s.handle) // pending is the bound
 	s.net.SetTransportProtocolHandler(tcp.ProtocolNumber, s.unknown)
 	return s, nil
 }
