@@ -144,9 +144,7 @@ func (t *trace) conflict(winner, loser *rule) {
 		return
 	}
 	t.out.Rules = append(t.out.Rules, Spoken{Name: loser.Name, Actor: loser.Actor.String(), Effect: "dropped"})
-	t.out.Conflicts = append(t.out.Conflicts, Conflict{
-		winner.Name, loser.Name, "no domain satisfies both, and the " + winner.Actor.String() + "'s rule stands above",
-	})
+	t.out.Conflicts = append(t.out.Conflicts, droppedFor(winner, loser))
 }
 
 // preferring returns the strongest rule that prefers the first candidate, or nil.

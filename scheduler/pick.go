@@ -125,6 +125,9 @@ func (p *pick) hard() bool {
 		if left.empty() {
 			if winner := p.contradicted(r); winner != nil {
 				p.trace.conflict(winner, r)
+				if p.noted() {
+					p.dropped.note(winner, r)
+				}
 				continue
 			}
 		}

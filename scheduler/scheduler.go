@@ -36,11 +36,13 @@ type Scheduler struct {
 	paths    *paths
 	loads    loads
 	sites    sites
+	dropped  dropped
 }
 
 // New returns a Scheduler without domains: it refuses everything until Publish.
 func New(cfg Config) *Scheduler {
 	s := &Scheduler{source: cfg.Source, app: cfg.App, now: time.Now, sticky: newSticky(), paths: newPaths()}
+	s.dropped.news = make(chan Conflict, maxDropped)
 	if s.app == nil {
 		s.app = func(a netip.Addr) netip.Addr { return a }
 	}

@@ -142,6 +142,8 @@ func (p *publisher) run(ctx context.Context, ready func()) error {
 			p.publish()
 		case <-p.d.designated.news:
 			p.agenda.caused(0)
+		case c := <-p.d.scheduler.Dropped():
+			p.disputes.once("", disputed(c))
 		case <-p.sources.news:
 			p.agenda.caused(gather)
 		case <-p.agenda.timer.C:
