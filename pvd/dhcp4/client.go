@@ -86,6 +86,10 @@ func (w *worker) taken(ctx context.Context, ack reply) bool {
 	if err != nil {
 		w.unusable(err)
 	}
+	if !taken && ctx.Err() != nil { // nobody will use it
+		w.neighbour = ack.from
+		w.told(request{kind: dhcpv4.MessageTypeRelease, client: addr, server: ack.Server})
+	}
 	if !taken {
 		return ctx.Err() != nil
 	}

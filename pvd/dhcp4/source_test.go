@@ -330,6 +330,25 @@ func TestAnAddressThatAnotherHostHasIsDeclined(t *testing.T) {
 	})
 }
 
+// TestALeaseThatNobodyUsesIsGivenBack ends the client while it looks whether its
+// address is free.
+func TestALeaseThatNobodyUsesIsGivenBack(t *testing.T) {
+	l := &fakeLink{answer: leasing}
+	l.run(t, Link{}, func(s *Source) {
+		s.inUse = func(ctx context.Context, _ Link, _ netip.Addr) (bool, error) {
+			<-ctx.Done()
+			return false, ctx.Err()
+		}
+		s.Watch([]Link{leased})
+		synctest.Wait()
+		s.Watch(nil)
+		synctest.Wait()
+		if kinds := l.kinds(); kinds[len(kinds)-1] != "RELEASE 10.1.0.1" || len(l.heard()) != 0 {
+			t.Errorf("%q, %+v", kinds, l.heard())
+		}
+	})
+}
+
 func TestALeaseThatNobodyRenewsIsOver(t *testing.T) {
 	l := &fakeLink{answer: leasing}
 	l.run(t, leased, func(*Source) {
