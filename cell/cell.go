@@ -44,12 +44,8 @@ const emptyWithin = 2 * time.Second
 // Empty kills every process in the namespace, and reports whether none is left.
 func (c *Cell) Empty() bool {
 	for end := time.Now().Add(emptyWithin); ; time.Sleep(10 * time.Millisecond) {
-		left := c.inside()
-		if len(left) == 0 {
+		if c.kill() == 0 {
 			return true
-		}
-		for _, pid := range left {
-			_ = unix.Kill(pid, unix.SIGKILL) // it may be gone by itself
 		}
 		if time.Now().After(end) {
 			return false
@@ -57,22 +53,35 @@ func (c *Cell) Empty() bool {
 	}
 }
 
-// inside returns the processes in the namespace, but for those that are dead and
-// not buried.
-func (c *Cell) inside() []int {
-	all, err := filepath.Glob("/proc/[0-9]*/ns/net")
+// kill kills the processes in the namespace, but for those that are dead and not
+// buried, and returns how many they were.
+func (c *Cell) kill() (inside int) {
+	all, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
-		return nil
+		return 0
 	}
-	var out []int
-	for _, path := range all {
-		name, err := os.Readlink(path)
-		pid, perr := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path))))
-		if err == nil && perr == nil && name == c.name && pid != os.Getpid() {
-			out = append(out, pid)
+	for _, dir := range all {
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil || pid == os.Getpid() || !c.has(dir) {
+			continue
 		}
+		pidfd, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			continue // it has ended
+		}
+		if c.has(dir) { // still, and so it is the one that pidfd names
+			inside++
+			_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // it may be gone by itself
+		}
+		unix.Close(pidfd)
 	}
-	return out
+	return inside
+}
+
+// has reports whether a process, by its place in /proc, is in the namespace.
+func (c *Cell) has(dir string) bool {
+	name, err := os.Readlink(dir + "/ns/net")
+	return err == nil && name == c.name
 }
 
 // Close ends the thread of the namespace. The namespace goes with the last that

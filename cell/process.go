@@ -1,6 +1,7 @@
 package cell
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -33,9 +34,9 @@ const maxReport = 4 << 10
 
 // Start starts in the cell the command that the asker at the other end of conn
 // wants, and returns when it runs. stage is the command line of this program that
-// calls Stage. Until Start returns nothing else may read from conn. The process
-// dies with the cell's thread.
-func (c *Cell) Start(conn *net.UnixConn, stage ...string) (*Process, error) {
+// calls Stage. Until Start returns, which it does soon when ctx ends, nothing else
+// may read from conn. The process dies with the cell's thread.
+func (c *Cell) Start(ctx context.Context, conn *net.UnixConn, stage ...string) (*Process, error) {
 	socket, err := conn.File()
 	if err != nil {
 		return nil, fmt.Errorf("hand over the connection: %w", err)
@@ -57,7 +58,7 @@ func (c *Cell) Start(conn *net.UnixConn, stage ...string) (*Process, error) {
 		return nil, fmt.Errorf("start a process: %w", err)
 	}
 	go p.wait() // ends with the process, which Close of the cell's thread kills
-	return p, errors.Join(keepPolling(conn), p.started(report))
+	return p, errors.Join(keepPolling(conn), p.started(ctx, report))
 }
 
 // keepPolling undoes what handing over a socket does to it: it is the same for
@@ -75,8 +76,9 @@ func keepPolling(conn *net.UnixConn) error {
 }
 
 // started waits until the process is the command, or has said why it is not.
-func (p *Process) started(report *os.File) error {
+func (p *Process) started(ctx context.Context, report *os.File) error {
 	_ = report.SetReadDeadline(time.Now().Add(startWithin)) // a pipe can
+	defer context.AfterFunc(ctx, func() { _ = report.SetReadDeadline(time.Unix(1, 0)) })()
 	why, err := io.ReadAll(io.LimitReader(report, maxReport))
 	switch {
 	case len(why) > 0:
@@ -86,7 +88,10 @@ func (p *Process) started(report *os.File) error {
 	}
 	if err != nil {
 		_ = p.cmd.Process.Kill()
-		<-p.done
+		select {
+		case <-p.done:
+		case <-ctx.Done(): // it may hang in the asker's file system
+		}
 	}
 	return err
 }

@@ -23,6 +23,9 @@ type Locals struct {
 	// Handles are the addresses of mif0 that stand for a domain, by its name; they
 	// are among Sources.
 	Handles map[netip.Addr]string
+	// Own are all addresses of this host, uplinks' included: the kernel would bring
+	// what is sent to them back here, where a command reaches nothing.
+	Own map[netip.Addr]struct{}
 	// LANs are the networks carried in router mode.
 	LANs []LAN
 }
@@ -96,7 +99,7 @@ func (r *Relay) receive(p *tun.Packet, in *Inlet) {
 		r.drops.martian.Add(1)
 		return
 	}
-	if r.nowhere(info.Dst) {
+	if r.nowhere(info.Dst) || in != nil && r.here(info.Dst) {
 		r.drops.nowhere.Add(1)
 		r.cfg.NAT.Refuse(p.Data, packet.HostUnreachable)
 		return
@@ -192,6 +195,13 @@ func (r *Relay) nowhere(dst netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// here reports whether dst is one of this host's addresses. Nobody but a command
+// has to be asked: what others send there does not come out of mif0.
+func (r *Relay) here(dst netip.Addr) bool {
+	_, own := r.locals.Load().Own[dst]
+	return own
 }
 
 // reassemble keeps a fragment until its datagram is whole and sends that on.

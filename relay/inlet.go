@@ -18,6 +18,7 @@ type Inlet struct {
 	Number byte   // of CommandAddresses; nothing from another source is taken
 	Domain string // by name, whether it is there or not
 	Owners Owners // of the sockets behind Device; nil: nobody knows
+	User   uint32 // of the command, whose the flows are where Owners does not know better
 
 	over bool // guarded by ground.mu
 }
@@ -95,6 +96,9 @@ func (in *Inlet) confine(f *flow.Flow, asked netip.AddrPort) {
 	f.Bound, f.Confined = in.Domain, true
 	if in.Owners != nil {
 		f.Owner = in.Owners.Owner(flow.Flow{Proto: f.Proto, Src: f.Src, Dst: asked})
+	}
+	if !f.Owner.Known { // a ping, or a socket that was closed at once: rules about the user hold all the same
+		f.Owner = flow.Owner{Known: true, UID: in.User}
 	}
 }
 

@@ -117,3 +117,42 @@ func TestSourcesKeepToTheirDevice(t *testing.T) {
 		t.Errorf("dialled in %v", w.uplinks.asked)
 	}
 }
+
+// TestACommandReachesNotThisHost, to whom the kernel would bring what is sent to any
+// of the host's addresses.
+func TestACommandReachesNotThisHost(t *testing.T) {
+	w := newWorld(t, 8, "a")
+	w.relay.SetLocals(&Locals{Own: map[netip.Addr]struct{}{server: {}}})
+	side, end := w.serve("a")
+	defer end()
+	for _, packet := range [][]byte{synFrom(CommandAddresses(1)[0], 1), datagram(CommandAddresses(1)[0], server, 7)} {
+		side.in <- packet
+		if got := w.word(); got != "host unreachable" {
+			t.Errorf("the command hears %q, want host unreachable", got)
+		}
+	}
+	if len(w.uplinks.asked) > 0 {
+		t.Errorf("dialled in %v", w.uplinks.asked)
+	}
+}
+
+// TestWhoseACommandsFlowsAre: the user's who has it, where nobody says better.
+func TestWhoseACommandsFlowsAre(t *testing.T) {
+	ping := flow.Flow{Proto: flow.ICMP, Src: netip.AddrPortFrom(CommandAddresses(1)[0], 1)}
+	for _, known := range []flow.Owner{{}, {Known: true, UID: 0}} {
+		in, f := &Inlet{Number: 1, User: 4711, Owners: says(known)}, ping
+		in.confine(&f, ping.Dst)
+		want := known
+		if !known.Known {
+			want = flow.Owner{Known: true, UID: 4711}
+		}
+		if f.Owner != want {
+			t.Errorf("of %+v, want %+v", f.Owner, want)
+		}
+	}
+}
+
+// says is an owner of everything.
+type says flow.Owner
+
+func (s says) Owner(flow.Flow) flow.Owner { return flow.Owner(s) }

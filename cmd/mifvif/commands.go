@@ -196,7 +196,7 @@ func (d *daemon) conduct(ctx context.Context, one *command, conn *net.UnixConn) 
 		return control.Word{Error: err.Error()}
 	}
 	defer room.close()
-	p, err := room.cell.Start(conn, stageCommand, resolvConf(d.config.Load().DNS.Listen, d.current.Load().ByName(one.domain)))
+	p, err := room.cell.Start(ctx, conn, stageCommand, resolvConf(d.config.Load().DNS.Listen, d.current.Load().ByName(one.domain)))
 	if err != nil {
 		return control.Word{Error: err.Error()}
 	}
@@ -216,11 +216,11 @@ func (d *daemon) conduct(ctx context.Context, one *command, conn *net.UnixConn) 
 		return control.Word{Ended: true, Code: s.Code, Signal: int(s.Signal)}
 	case <-hung:
 		room.leave()
-		end(p)
+		end(ctx, p)
 		return control.Word{Error: "the client has gone"}
 	case <-ctx.Done():
 		room.leave()
-		end(p)
+		end(ctx, p)
 		return control.Word{Error: "mifvif has stopped, and the command with it"}
 	}
 }
@@ -238,15 +238,30 @@ func (d *daemon) unready(name string) string {
 	return fmt.Sprintf("%s is %s: the command reaches nothing until it is online", name, state)
 }
 
-// end has a process end, the hard way if it does not.
-func end(p *cell.Process) {
+// end has a process end, the hard way if it does not. One that the kernel keeps
+// (it hangs in a file system, or somebody traces it) keeps its place among the
+// commands, but does not keep mifvif from ending.
+func end(ctx context.Context, p *cell.Process) {
 	_ = p.Press(unix.SIGHUP) // it may have ended by itself
 	_ = p.Press(unix.SIGCONT)
+	if ends(p) {
+		return
+	}
+	_ = p.Press(unix.SIGKILL)
 	select {
 	case <-p.Done():
+	case <-ctx.Done():
+		ends(p)
+	}
+}
+
+// ends reports whether a process ends soon.
+func ends(p *cell.Process) bool {
+	select {
+	case <-p.Done():
+		return true
 	case <-time.After(graceful):
-		_ = p.Press(unix.SIGKILL)
-		<-p.Done()
+		return false
 	}
 }
 
@@ -319,7 +334,7 @@ func (d *daemon) openRoom(ctx context.Context, one *command) (*room, error) {
 	d.device.Branch(addrs[:], r.device)
 	ctx, stop := context.WithCancel(ctx)
 	r.served.Go(func() {
-		inlet := &relay.Inlet{Device: r.device, Number: one.number, Domain: one.domain, Owners: owners{r.finder, d.scheduler}}
+		inlet := &relay.Inlet{Device: r.device, Number: one.number, Domain: one.domain, User: one.uid, Owners: owners{r.finder, d.scheduler}}
 		if err := d.relay.Serve(ctx, inlet); err != nil {
 			d.log.Warn("a command has lost its network", "pvd", one.domain, "error", err)
 		}

@@ -18,6 +18,7 @@ import (
 	"mifvif/control"
 	"mifvif/dns"
 	"mifvif/dns/host"
+	"mifvif/flow"
 	"mifvif/nat"
 	"mifvif/owner"
 	"mifvif/pvd"
@@ -174,7 +175,11 @@ func (d *daemon) asker(app netip.AddrPort) (asker, bool) {
 	case gone:
 		return asker{}, false
 	case in != nil:
-		return asker{in.Owners.(owners).asker(app, listen), in.Domain}, true
+		who := in.Owners.(owners).asker(app, listen)
+		if !who.Known {
+			who = flow.Owner{Known: true, UID: in.User}
+		}
+		return asker{who, in.Domain}, true
 	}
 	return asker{owner: d.owners.asker(app, listen)}, true
 }

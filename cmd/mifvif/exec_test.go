@@ -2,13 +2,16 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,6 +37,7 @@ const byRule = `
 control: {group: ` + members + `}
 rules:
   - {name: not-them, match: {user: [4712]}, forbid: [e2], locked: true}
+  - {name: not-there, match: {user: [4714], dst: [203.0.113.80/32]}, forbid: [e2], locked: true}
   - {name: house, prefer: [e1]}
 `
 
@@ -391,7 +395,7 @@ func TestCommandsExitIsPassedOn(t *testing.T) {
 func TestCommandsOfUsers(t *testing.T) {
 	s := newSite(t, byRule)
 	app := appAt(t)
-	const user, barred = 4711, 4712
+	const user, barred, mute = 4711, 4712, 4714
 	member := "--groups=" + membersID + ",4713"
 	who := `id -u; id -g; id -G; grep -E '^(Uid|Gid|Cap(Inh|Prm|Eff|Amb))' /proc/self/status | tr '\n\t' '; '; `
 	exit := s.as(user, member, "exec", "--pvd", "e2", "sh", "-c", who+app+" tcp "+strings.Join(echoes(), " "))
@@ -419,7 +423,60 @@ func TestCommandsOfUsers(t *testing.T) {
 	if exit := s.as(barred, member, "exec", "--pvd", "e2", "true"); exit.Code != 4 || !strings.Contains(exit.Stderr, `rule "not-them" keeps the command's flows off e2`) {
 		t.Errorf("a user who is kept off the domain: %v, want exit 4 and the rule", exit)
 	}
+	if exit := s.as(mute, member, "exec", "--pvd", "e2", "ping", "-n", "-c", "1", "-W", "3", lab.Public4().String()); exit.Code == 0 {
+		t.Errorf("a ping by a user whom a rule keeps off that address: %v", exit)
+	}
 	if exit := s.as(barred, member, "exec", "--pvd", "e1", app, "tcp", echoes()[0]); exit.Code != 0 || !strings.Contains(exit.Stdout, "NET=n1") {
 		t.Errorf("the same user elsewhere: %v", exit)
 	}
+}
+
+// TestCommandReachesNotThisHost: the kernel would bring what is sent to any address
+// of the host back to it, and IPv6 does so over every uplink.
+func TestCommandReachesNotThisHost(t *testing.T) {
+	s := newSite(t, byRule)
+	app := appAt(t)
+	const port = 7777
+	must(t, s.Host.Do(func() error {
+		l, err := net.Listen("tcp", ":"+strconv.Itoa(port))
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { l.Close() })
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				c.Close()
+			}
+		}()
+		return nil
+	}))
+	for _, link := range []string{"e1", "e2", "mif0"} {
+		all, err := s.Host.Addresses(link)
+		must(t, err)
+		for _, p := range all {
+			to := netip.AddrPortFrom(p.Addr(), port).String()
+			if exit := s.in("e1", app, "tcp", to); exit.Code != 9 || !strings.Contains(exit.Stdout, "connect: no route to host") && !p.Addr().IsLinkLocalUnicast() {
+				t.Errorf("a command and the host's %s: %v", to, exit)
+			}
+		}
+	}
+}
+
+// TestCommandDoesNotHoldTheDaemon: one that is traced stays until the tracer has
+// looked at its end, whatever killed it.
+func TestCommandDoesNotHoldTheDaemon(t *testing.T) {
+	s := newSite(t, byRule)
+	r := s.keep("e2", "while :; do sleep 0.1; done")
+	runtime.LockOSThread() // which traces
+	defer runtime.UnlockOSThread()
+	must(t, unix.PtraceSeize(r.pid))
+	defer func() { _, _ = unix.Wait4(r.pid, nil, unix.WALL, nil) }()
+	r.Kill()
+	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	defer stop()
+	must(t, s.daemon.Stop(ctx))
 }

@@ -45,7 +45,7 @@ func onDevice(ifindex int, all map[string][]netip.Addr) []netwatch.Address {
 // of the host's interfaces that are no uplinks, or lead nowhere now, and those of the
 // networks that the main table has behind a LAN's interface.
 func locals(set *pvd.Set, st netwatch.State, cfg *config.Config) *relay.Locals {
-	l := &relay.Locals{Sources: make(map[netip.Addr]struct{}), Handles: make(map[netip.Addr]string)}
+	l := &relay.Locals{Sources: make(map[netip.Addr]struct{}), Own: make(map[netip.Addr]struct{}), Handles: make(map[netip.Addr]string)}
 	for _, a := range cfg.Interface.Addresses {
 		l.Sources[a.Addr()] = struct{}{}
 	}
@@ -65,6 +65,7 @@ func locals(set *pvd.Set, st netwatch.State, cfg *config.Config) *relay.Locals {
 		uplink[d.Ifindex] = uplink[d.Ifindex] || d.State != pvd.Offline
 	}
 	for _, a := range st.Addresses {
+		l.Own[a.Prefix.Addr()] = struct{}{}
 		if !uplink[a.Ifindex] && a.Global {
 			l.Sources[a.Prefix.Addr()] = struct{}{}
 		}
