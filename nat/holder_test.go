@@ -113,3 +113,24 @@ func TestAPortIsDecidedAnewForItsNextOwner(t *testing.T) {
 		t.Errorf("told %q, want one move", told)
 	}
 }
+
+// TestAnAppOfManyDestinationsKeepsToItsShare: a socket whose binding has as many
+// destinations of their own as one may have gets another, in the bounds of all.
+func TestAnAppOfManyDestinationsKeepsToItsShare(t *testing.T) {
+	table, _, _ := newTable(t, Config{Max: 8, PerSource: 0.5})
+	for i := range 20 {
+		dst := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 1, byte(i)}), 53)
+		choice := Choice{Domain: domain(0), Source: netip.MustParseAddr("127.0.0.1"), PerDestination: true}
+		if err := table.Bind(flow.Flow{Proto: flow.UDP, Src: app, Dst: dst}, choice); err != nil {
+			t.Fatal(err)
+		}
+		table.mu.Lock()
+		for b := range table.bindings {
+			b.peers = append(b.peers, make([]peerKey, maxPeers)...)
+		}
+		table.mu.Unlock()
+	}
+	if n := len(table.Flows()); n > 4 {
+		t.Errorf("one app has %d bindings, want its share of 8, which is 4", n)
+	}
+}

@@ -220,20 +220,16 @@ func (t *Table) mapping(app appKey, f flow.Flow, c Choice) (*binding, error) {
 	k := mapKey{app, c.Domain.Key()}
 	t.mu.Lock()
 	b := t.mapped[k]
-	ask := b == nil && t.shares.Asks()
+	ask := t.shares.Asks()
 	t.mu.Unlock()
-	var holder quota.Holder
-	full := false
-	if b == nil {
-		holder = t.cfg.Holder(f, ask)
-		t.mu.Lock()
-		full = !t.room(holder)
-		t.mu.Unlock()
-	}
-	switch {
-	case b != nil && len(b.peers) < maxPeers:
+	if b != nil && len(b.peers) < maxPeers {
 		return b, nil
-	case full:
+	}
+	holder := t.cfg.Holder(f, ask)
+	t.mu.Lock()
+	fits := t.room(holder)
+	t.mu.Unlock()
+	if !fits {
 		t.stats.full.Add(1)
 		return nil, fmt.Errorf("bind %s: %w", f, ErrFull)
 	}
