@@ -11,16 +11,17 @@ import (
 // resolvConf is what names the resolver of whoever reads it.
 const resolvConf = "/etc/resolv.conf"
 
-// around are the services of the host that resolve names for others over a socket
-// in the file system, which a network namespace does not part: systemd-resolved
-// (nss-resolve), nscd and Avahi (nss-mdns). They would ask for the command, and in
-// any network.
+// around are where services of the host listen that resolve names for others over
+// a socket in the file system, which a network namespace does not part:
+// systemd-resolved (nss-resolve), nscd and Avahi (nss-mdns). They would ask for the
+// command, and in any network. It is directories, since whoever starts again makes
+// another socket, and what lies over the one before goes with that.
 func around() []string {
-	return []string{"/run/systemd/resolve/io.systemd.Resolve", "/run/nscd/socket", "/run/avahi-daemon/socket"}
+	return []string{"/run/systemd/resolve", "/run/nscd", "/run/avahi-daemon"}
 }
 
 // hide parts the calling thread from the mounts of the others and puts a
-// resolv.conf over the host's, and nothing over what resolves names around it.
+// resolv.conf over the host's, and over what resolves names around it.
 // What the host mounts and unmounts later is seen here too.
 func hide(resolv string) error {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
@@ -42,28 +43,40 @@ func hide(resolv string) error {
 	return nil
 }
 
-// cover makes the files in a directory and binds them over the host's.
+// cover makes files in a directory and binds them over the host's. In the
+// directories of services are only those of systemd-resolved's that resolvConf may
+// be a link to.
 func cover(dir, resolv string) error {
-	ours, nothing := dir+"/resolv.conf", dir+"/nothing"
-	if err := errors.Join(put(ours, resolv, 0o444), put(nothing, "", 0)); err != nil {
-		return err
+	unix.Umask(0) // the asker's comes later
+	ours := dir + "/resolvers"
+	err := os.Mkdir(ours, 0o755)
+	for _, name := range []string{"/resolv.conf", "/stub-resolv.conf"} {
+		if err == nil {
+			err = put(ours+name, resolv)
+		}
 	}
-	if err := unix.Mount(ours, resolvConf, "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("put ours over %s: %w", resolvConf, err)
+	if err != nil {
+		return err //nolint:wrapcheck // says what and where
 	}
 	for _, path := range around() {
-		err := unix.Mount(nothing, path, "", unix.MS_BIND, "")
+		err := unix.Mount(ours, path, "", unix.MS_BIND, "")
 		if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENOTDIR) {
-			return fmt.Errorf("put nothing over %s: %w", path, err)
+			return fmt.Errorf("put ours over %s: %w", path, err)
 		}
+	}
+	if err := unix.Mount(ours+"/resolv.conf", resolvConf, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("put ours over %s: %w", resolvConf, err)
 	}
 	return nil
 }
 
-// put writes a file with exactly the mode.
-func put(path, content string, mode os.FileMode) error {
-	if err := os.WriteFile(path, []byte(content), mode); err != nil {
+// put makes a file for all to read. Nothing that is there is opened: somebody else
+// may have made the mount namespace.
+func put(path, content string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o444)
+	if err != nil {
 		return err //nolint:wrapcheck // says what and where
 	}
-	return os.Chmod(path, mode)
+	_, err = f.WriteString(content)
+	return errors.Join(err, f.Close())
 }

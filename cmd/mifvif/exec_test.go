@@ -480,3 +480,29 @@ func TestCommandDoesNotHoldTheDaemon(t *testing.T) {
 	defer stop()
 	must(t, s.daemon.Stop(ctx))
 }
+
+// TestCommandAsksNobodyAround: who resolves names for the host over a socket is not
+// there, nor when it has started again.
+func TestCommandAsksNobodyAround(t *testing.T) {
+	s := newSite(t, byRule)
+	cmd := s.command("unshare", "-m", "sh", "-e", "-c", `
+mkdir daemon
+mount --bind "$(dirname "$MIFVIF_SOCKET")" daemon
+export MIFVIF_SOCKET="$PWD/daemon/$(basename "$MIFVIF_SOCKET")"
+mount -t tmpfs none /run
+mkdir -p /run/nscd /run/systemd/resolve
+start() { rm -f /run/nscd/socket /run/systemd/resolve/io.systemd.Resolve; touch /run/nscd/socket /run/systemd/resolve/io.systemd.Resolve; }
+start
+(while ! test -e inside; do sleep 0.02; done; start; touch again) >/dev/null 2>&1 &
+exec "$0" exec --pvd e1 sh -c '
+touch inside
+while ! test -e again; do sleep 0.02; done
+ls /run/nscd /run/systemd/resolve | grep -e socket -e Resolve
+grep -q 198.18.0.2 /etc/resolv.conf'
+`, s.binary)
+	cmd.Dir = openDir(t)
+	exit, err := s.Host.ExecCmd(t.Context(), cmd)
+	if err != nil || exit.Code != 0 || exit.Stdout != "" {
+		t.Errorf("%v (%v), want nobody there, and our resolver in resolv.conf", exit, err)
+	}
+}
