@@ -110,6 +110,9 @@ func (t *flows) start(e *entry, f flow.Flow, to netip.Addr, began time.Time, c s
 		ID: e.id, Flow: f, Domain: c.Domain, Rule: d.Rule, Actor: d.Actor, Reason: d.Reason,
 		Started: began, State: "established",
 	}
+	if a, ok := up.LocalAddr().(*net.TCPAddr); ok { // at the end it is closed
+		e.rec.Source = a.AddrPort()
+	}
 }
 
 // record returns the flow as it stands; ok is false before it is connected.
@@ -121,9 +124,6 @@ func (e *entry) record() (Record, bool) {
 	}
 	rec := e.rec
 	rec.TxBytes, rec.RxBytes = e.conn.Counters()
-	if a, ok := e.up.LocalAddr().(*net.TCPAddr); ok { // asked late: few flows are looked at
-		rec.Source = a.AddrPort()
-	}
 	return rec, true
 }
 
