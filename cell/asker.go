@@ -172,10 +172,19 @@ func sameSpace(pid int, name string) (bool, error) {
 
 // status is what matters of proc_pid_status(5).
 type status struct {
-	uid      int    // real
-	bounding uint64 // capabilities that an exec can ever give
-	filters  int    // of seccomp
-	locked   bool   // no_new_privs
+	uid       int    // real
+	permitted uint64 // capabilities that it may use
+	bounding  uint64 // those that an exec can ever give
+	filters   int    // of seccomp
+	locked    bool   // no_new_privs
+}
+
+// reachable returns the capabilities that a command of the process could have.
+func (s *status) reachable() uint64 {
+	if s.locked { // an exec gives none that it has not
+		return s.bounding & s.permitted
+	}
+	return s.bounding
 }
 
 func parseStatus(b []byte) status {
@@ -189,6 +198,8 @@ func parseStatus(b []byte) status {
 		switch key {
 		case "Uid":
 			s.uid, _ = strconv.Atoi(fields[0])
+		case "CapPrm":
+			s.permitted, _ = strconv.ParseUint(fields[0], 16, 64)
 		case "CapBnd":
 			s.bounding, _ = strconv.ParseUint(fields[0], 16, 64)
 		case "Seccomp_filters":

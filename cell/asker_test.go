@@ -62,9 +62,15 @@ func TestStrangersAreRefused(t *testing.T) {
 }
 
 func TestStatusAndLimitsAreParsed(t *testing.T) {
-	s := parseStatus([]byte("Name:\tx\nUid:\t1000\t0\t0\t0\nCapBnd:\t000001ffffffffff\nNoNewPrivs:\t1\nSeccomp_filters:\t2\nbroken\nUmask\n"))
-	if want := (status{uid: 1000, bounding: 0x1ffffffffff, filters: 2, locked: true}); s != want {
+	s := parseStatus([]byte("Name:\tx\nUid:\t1000\t0\t0\t0\nCapPrm:\t0000000000000003\nCapBnd:\t000001fffffffffe\nNoNewPrivs:\t1\nSeccomp_filters:\t2\nbroken\nUmask\n"))
+	if want := (status{uid: 1000, permitted: 3, bounding: 0x1fffffffffe, filters: 2, locked: true}); s != want {
 		t.Errorf("status %+v, want %+v", s, want)
+	}
+	if got := s.reachable(); got != 2 {
+		t.Errorf("a process with no_new_privs reaches %#x, want 2: no more than it has", got)
+	}
+	if s.locked = false; s.reachable() != s.bounding {
+		t.Errorf("a process without reaches %#x, want its bounding set", s.reachable())
 	}
 	if s := parseStatus(nil); s != (status{uid: -1}) {
 		t.Errorf("no status is %+v", s)

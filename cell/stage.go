@@ -159,7 +159,7 @@ func atMost(resource int, l unix.Rlimit) error {
 // never get (capabilities(7): the bounding set), groups, user and keys.
 func (a *asker) becomeUser() error {
 	for c := range 64 {
-		if a.status.bounding&(1<<c) != 0 {
+		if a.status.reachable()&(1<<c) != 0 {
 			continue
 		}
 		if err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(c), 0, 0, 0); err != nil && !errors.Is(err, unix.EINVAL) {
