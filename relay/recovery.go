@@ -134,12 +134,15 @@ func (r *Relay) leave(due map[*mover]*pvd.Domain) {
 // judge asks what is to become of a flow. What is known of who sends a datagram
 // is not kept, so it is asked for again.
 func (r *Relay) judge(m *mover) scheduler.Recovery {
-	f := m.flow
+	f, stay := m.flow, scheduler.Recovery{What: scheduler.RecoverStay}
+	if !r.cfg.Scheduler.Recovers(m.decided) {
+		return stay // before the kernel is asked about each of thousands
+	}
 	if m.entry == nil {
 		asked := f.Dst
 		r.cfg.Names.Recall(&f)
 		if _, ok := r.identify(&f, asked); !ok {
-			return scheduler.Recovery{What: scheduler.RecoverStay}
+			return stay
 		}
 	}
 	return r.cfg.Scheduler.Recover(f, m.on.Key(), m.decided)

@@ -104,3 +104,22 @@ func TestATCPFlowIsResetForABetterDomain(t *testing.T) {
 	}
 	eventually(t, "the place is given back", func() bool { return len(w.relay.Flows()) == 0 })
 }
+
+// TestNobodyIsAskedWhereNothingIsBack: whose sockets there are costs system calls.
+func TestNobodyIsAskedWhereNothingIsBack(t *testing.T) {
+	w := newWorld(t, 8, "a")
+	asked := 0
+	w.relay.cfg.Owners = counted{&asked}
+	m := mover{flow: flow.Flow{Proto: flow.UDP, Src: netip.AddrPortFrom(own, 1), Dst: netip.AddrPortFrom(server, 53)}, on: w.set.All()[0], decided: time.Now()}
+	if got := w.relay.judge(&m); got.What != scheduler.RecoverStay || asked != 0 {
+		t.Errorf("judged as %+v after %d questions, want it to stay after none", got, asked)
+	}
+}
+
+// counted counts how often it is asked.
+type counted struct{ asked *int }
+
+func (c counted) Owner(flow.Flow) flow.Owner {
+	*c.asked++
+	return flow.Owner{}
+}

@@ -23,7 +23,7 @@ type Recovery struct {
 func (s *Scheduler) Recover(f flow.Flow, on pvd.Key, decided time.Time) Recovery {
 	stay := Recovery{What: RecoverStay}
 	snap := s.snapshot.Load()
-	if !snap.needs.Recovery || !snap.newest.After(decided) {
+	if !snap.recovers(decided) {
 		return stay
 	}
 	p := pick{Scheduler: s, snap: snap, flow: s.about(f, snap), comeback: comeback{asked: true, on: on, decided: decided}}
@@ -37,6 +37,14 @@ func (s *Scheduler) Recover(f flow.Flow, on pvd.Key, decided time.Time) Recovery
 		out.Until = back.since.Add(p.dec.RecoveryDeadline)
 	}
 	return out
+}
+
+// Recovers reports whether any flow that was decided at a moment may have to leave
+// its domain: Recover says which, to whom it must be told whose each is.
+func (s *Scheduler) Recovers(decided time.Time) bool { return s.snapshot.Load().recovers(decided) }
+
+func (s *snapshot) recovers(decided time.Time) bool {
+	return s.needs.Recovery && s.newest.After(decided)
 }
 
 // Version returns a number that changes with each Publish.
