@@ -20,8 +20,9 @@ type asker struct {
 	uid, gid int
 	groups   []int
 	status   status
-	limits   []unix.Rlimit // by resource, without those that could not be read
-	nice     int
+	limits   []unix.Rlimit   // by resource, without those that could not be read
+	sched    *unix.SchedAttr // policy, priority and nice value
+	cpus     unix.CPUSet
 	oom      []byte // oom_score_adj
 	cgroup   string // in the unified hierarchy, "" if not known
 	spaces   []space
@@ -114,11 +115,12 @@ func (a *asker) read() error {
 		return errGone
 	}
 	a.limits = parseLimits(b)
-	raised, err := unix.Getpriority(unix.PRIO_PROCESS, a.pid)
-	if err != nil {
+	if a.sched, err = unix.SchedGetAttr(a.pid, 0); err != nil {
 		return errGone
 	}
-	a.nice = 20 - raised // getpriority(2): the system call has no negative results
+	if err := unix.SchedGetaffinity(a.pid, &a.cpus); err != nil {
+		return errGone
+	}
 	if a.oom, err = os.ReadFile(a.proc("oom_score_adj")); err != nil {
 		return errGone
 	}

@@ -131,8 +131,11 @@ func (a *asker) takeLimits() error {
 			return fmt.Errorf("set a limit: %w", err)
 		}
 	}
-	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, a.nice); err != nil {
-		return fmt.Errorf("set the nice value: %w", err)
+	if err := unix.SchedSetAttr(0, a.sched, 0); err != nil { // mifvif may be a real-time process
+		return fmt.Errorf("set the scheduling policy and nice value: %w", err)
+	}
+	if err := unix.SchedSetaffinity(0, &a.cpus); err != nil {
+		return fmt.Errorf("set which CPUs may be used: %w", err)
 	}
 	err := os.WriteFile("/proc/self/oom_score_adj", a.oom, 0)
 	if err != nil && !errors.Is(err, unix.EACCES) { // which says that it would be less likely to be killed

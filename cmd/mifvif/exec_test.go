@@ -353,9 +353,9 @@ func TestCommandsExitIsPassedOn(t *testing.T) {
 	for script, want := range map[string]int{
 		"exit 0": 0, "exit 7": 7, "exit 255": 255, "kill -TERM $$": 128 + int(unix.SIGTERM), "kill -KILL $$": 128 + int(unix.SIGKILL),
 		`test "$(pwd)" = ` + dir: 0, `test "$SOME" = "a  b"`: 0, "test $(umask) = 0027": 0, "test ! -t 0": 0, `test "$(cat)" = typed`: 0,
-		`test "$(nice)" = 3`: 0, `test "$(ulimit -c)" = 5`: 0, `ls /proc/self/fd | tr -d '\n' | grep -qx 0123`: 0, "test $# = 0": 0,
+		`test "$(nice)" = 3`: 0, `chrt -p $$ | grep -q BATCH`: 0, `taskset -p $$ | grep -q ': 1$'`: 0, `test "$(ulimit -c)" = 5`: 0, `ls /proc/self/fd | tr -d '\n' | grep -qx 0123`: 0, "test $# = 0": 0,
 	} {
-		cmd := s.command("sh", "-c", `umask 0027; ulimit -c 5; exec nice -n 3 "$0" exec --pvd e1 -- sh -c "$1"`, s.binary, script)
+		cmd := s.command("sh", "-c", `umask 0027; ulimit -c 5; exec nice -n 3 taskset 1 chrt -b 0 "$0" exec --pvd e1 -- sh -c "$1"`, s.binary, script)
 		cmd.Dir, cmd.Stdin = dir, strings.NewReader("typed")
 		cmd.Env = append(cmd.Env, "SOME=a  b")
 		exit, err := s.Host.ExecCmd(t.Context(), cmd)
