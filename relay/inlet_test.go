@@ -131,6 +131,10 @@ func TestACommandReachesNotThisHost(t *testing.T) {
 			t.Errorf("the command hears %q, want host unreachable", got)
 		}
 	}
+	renamed := flow.Flow{Src: netip.AddrPortFrom(CommandAddresses(1)[0], 1), Dst: netip.AddrPortFrom(server, 80)} // by a name's answer
+	if _, ok := w.relay.identify(&renamed, netip.AddrPort{}); ok {
+		t.Error("another name for the host's address is carried")
+	}
 	if len(w.uplinks.asked) > 0 {
 		t.Errorf("dialled in %v", w.uplinks.asked)
 	}

@@ -93,7 +93,8 @@ func flowOf(info *packet.Info) flow.Flow {
 
 // identify fills in who sends a flow: the LAN it comes from, or whose socket it
 // is where a rule asks, or the command, with the inlet it came by. asked is the
-// destination as the app knows it. ok is false for what a command has left.
+// destination as the app knows it. ok is false for what a command has left, and
+// where a network says that a name is this host.
 func (r *Relay) identify(f *flow.Flow, asked netip.AddrPort) (in *Inlet, ok bool) {
 	in, gone := r.InletOf(f.Src.Addr())
 	if gone {
@@ -101,7 +102,7 @@ func (r *Relay) identify(f *flow.Flow, asked netip.AddrPort) (in *Inlet, ok bool
 	}
 	if in != nil {
 		in.confine(f, asked)
-		return in, true
+		return in, !r.here(f.Dst.Addr())
 	}
 	l := r.locals.Load()
 	f.Ingress, f.Bound = l.lanOf(f.Src.Addr()), l.Handles[f.Src.Addr()]
