@@ -3,10 +3,7 @@ package cell
 import (
 	"fmt"
 	"os"
-	"path/filepath"
-	"strconv"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,45 +35,8 @@ func Open(furnish func() error) (*Cell, error) {
 	return c, nil
 }
 
-// emptyWithin bounds how long processes may take to die.
-const emptyWithin = 2 * time.Second
-
 // Empty kills every process in the namespace, and reports whether none is left.
-func (c *Cell) Empty() bool {
-	for end := time.Now().Add(emptyWithin); ; time.Sleep(10 * time.Millisecond) {
-		if c.kill() == 0 {
-			return true
-		}
-		if time.Now().After(end) {
-			return false
-		}
-	}
-}
-
-// kill kills the processes in the namespace, but for those that are dead and not
-// buried, and returns how many they were.
-func (c *Cell) kill() (inside int) {
-	all, err := filepath.Glob("/proc/[0-9]*")
-	if err != nil {
-		return 0
-	}
-	for _, dir := range all {
-		pid, err := strconv.Atoi(filepath.Base(dir))
-		if err != nil || pid == os.Getpid() || !c.has(dir) {
-			continue
-		}
-		pidfd, err := unix.PidfdOpen(pid, 0)
-		if err != nil {
-			continue // it has ended
-		}
-		if c.has(dir) { // still, and so it is the one that pidfd names
-			inside++
-			_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // it may be gone by itself
-		}
-		unix.Close(pidfd)
-	}
-	return inside
-}
+func (c *Cell) Empty() bool { return empty(c.has) }
 
 // has reports whether a process, by its place in /proc, is in the namespace.
 func (c *Cell) has(dir string) bool {

@@ -22,8 +22,8 @@ func around() []string {
 
 // hide parts the calling thread from the mounts of the others and puts a
 // resolv.conf over the host's, and over what resolves names around it.
-// What the host mounts and unmounts later is seen here too.
-func hide(resolv string) error {
+// What the host mounts and unmounts later is seen here too. mark names the mounts.
+func hide(resolv, mark string) error {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("make a mount namespace: %w", err)
 	}
@@ -33,7 +33,7 @@ func hide(resolv string) error {
 	// The files live in a file system of which nothing but them stays reachable.
 	// It is built where a directory is sure to be.
 	const aside, options = "/proc", "mode=755,size=1m"
-	if err := unix.Mount("mifvif", aside, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, options); err != nil {
+	if err := unix.Mount(mark, aside, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, options); err != nil {
 		return fmt.Errorf("make room for a resolv.conf: %w", err)
 	}
 	err := errors.Join(cover(aside, resolv), unix.Unmount(aside, unix.MNT_DETACH))

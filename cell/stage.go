@@ -22,13 +22,14 @@ const (
 
 // Stage turns this process, which Cell.Start has started as root, into the command
 // that the asker at socketFD wants, with the asker's standard files and with what
-// the asker is. resolv is what the command finds in /etc/resolv.conf. It returns
-// only when that fails, and has said why at reportFD.
-func Stage(resolv string) error {
+// the asker is. resolv is what the command finds in /etc/resolv.conf, mark what
+// EndLeft knows it by. Stage returns only when that fails, and has said why at
+// reportFD.
+func Stage(resolv, mark string) error {
 	runtime.LockOSThread() // user and namespaces are a thread's, and exec makes it the process
 	err := keepNothing()
 	if err == nil {
-		err = stage(resolv)
+		err = stage(resolv, mark)
 	}
 	_, _ = unix.Write(reportFD, []byte(err.Error())) // nobody is left to tell
 	return err
@@ -45,7 +46,7 @@ func keepNothing() error {
 
 // stage goes from root to the command: nothing of the asker's is opened, looked up
 // or run before the process is the asker's.
-func stage(resolv string) error {
+func stage(resolv, mark string) error {
 	parent := os.Getppid()
 	r, fds, err := receive(socketFD)
 	if err != nil {
@@ -60,7 +61,7 @@ func stage(resolv string) error {
 	for _, step := range []func() error{
 		a.joinGroup,
 		a.enterSpaces,
-		func() error { return hide(resolv) },
+		func() error { return hide(resolv, mark) },
 		a.takeLimits,
 		a.becomeUser,
 		func() error { return dieWith(parent) },

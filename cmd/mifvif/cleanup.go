@@ -47,6 +47,7 @@ func cleanupCommand() *cobra.Command {
 func cleanup(ctx context.Context, state string, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
+	endLeft(log)
 	undo, err := uplinks.OpenUndoLog(filepath.Join(state, undoName("sysctl")), log)
 	if err == nil {
 		err = undo.Restore()

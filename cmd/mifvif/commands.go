@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -196,7 +197,7 @@ func (d *daemon) conduct(ctx context.Context, one *command, conn *net.UnixConn) 
 		return control.Word{Error: err.Error()}
 	}
 	defer room.close()
-	p, err := room.cell.Start(ctx, conn, stageCommand, resolvConf(d.config.Load().DNS.Listen, d.current.Load().ByName(one.domain)))
+	p, err := room.cell.Start(ctx, conn, stageCommand, resolvConf(d.config.Load().DNS.Listen, d.current.Load().ByName(one.domain)), commandMark())
 	if err != nil {
 		return control.Word{Error: err.Error()}
 	}
@@ -236,6 +237,18 @@ func (d *daemon) unready(name string) string {
 		state = string(p.State)
 	}
 	return fmt.Sprintf("%s is %s: the command reaches nothing until it is online", name, state)
+}
+
+// commandMark is what is found of a command whose daemon was killed: the name of the
+// mounts that it has, which the daemons of other network namespaces do not use.
+func commandMark() string { return "mifvif-" + control.Cookie() }
+
+// endLeft ends what the commands of a killed daemon have left, where the kernel
+// tells network namespaces apart.
+func endLeft(log *slog.Logger) {
+	if control.Cookie() != "0" && !cell.EndLeft(commandMark()) {
+		log.Warn("a process of a command that mifvif had run does not die")
+	}
 }
 
 // end has a process end, the hard way if it does not. One that the kernel keeps

@@ -97,11 +97,11 @@ const stageCommand = "exec-stage"
 // stage is run by the daemon, in the command's namespace.
 func stage() *cobra.Command {
 	return &cobra.Command{
-		Use:    stageCommand + " RESOLV_CONF",
+		Use:    stageCommand + " RESOLV_CONF MARK",
 		Hidden: true,
-		Args:   cobra.ExactArgs(1),
+		Args:   cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
-			_ = cell.Stage(args[0]) // it has told whom it concerns, and the files are another's by now
+			_ = cell.Stage(args[0], args[1]) // it has told whom it concerns, and the files are another's by now
 			return exitStatus(exitFailed)
 		},
 	}

@@ -322,14 +322,14 @@ func TestCommandEndsWithTheDaemon(t *testing.T) {
 		func() { must(t, s.daemon.Stop(t.Context())) },
 		func() { s.daemon.Kill() },
 	} {
-		r := s.keep("e2", "while :; do sleep 0.1; done")
+		r := s.keep("e2", "sleep 600 & while :; do sleep 0.1; done")
 		end()
 		<-r.Done()
-		s.gone(r, 0)
 		if code := exitCode(t, r.Process); code != 1 {
 			t.Errorf("the client exits with %d, want 1", code)
 		}
 		s.start(byRule)
+		s.eventually("the command's namespace is empty", func() bool { return len(lab.Holders([]string{r.space})) == 0 })
 	}
 }
 

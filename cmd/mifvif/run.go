@@ -86,6 +86,7 @@ func run(cmd *cobra.Command, g *globals, path, state string, log *slog.Logger) e
 	if err := os.MkdirAll(state, 0o755); err != nil {
 		return fmt.Errorf("make the state directory: %w", err)
 	}
+	endLeft(log)
 	d, err := newDaemon(path, state, cfg, log)
 	if err != nil {
 		return err
