@@ -30,6 +30,9 @@ func commandServer(t *testing.T) (*Client, func()) {
 			return nil, errors.New("there is no such domain")
 		}
 		return func(ctx context.Context, conn *net.UnixConn) {
+			if conn == nil {
+				return // the client was sent away
+			}
 			defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })()
 			words := json.NewEncoder(conn)
 			_ = words.Encode(Word{PID: 7})
