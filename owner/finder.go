@@ -23,6 +23,7 @@ type Want struct{ Cgroup, Process bool }
 // where Want.Process is set on a host without cgroup v2.
 type Finder struct {
 	diag      *diag
+	echoes    *echoes
 	hierarchy hierarchy
 	processes processes
 
@@ -45,41 +46,54 @@ func NewFinder() (*Finder, error) {
 		return nil, err
 	}
 	return &Finder{
-		diag: d, hierarchy: findHierarchy("/proc/self/mountinfo"), processes: processes{proc: "/proc"},
+		diag: d, echoes: openEchoes(), hierarchy: findHierarchy("/proc/self/mountinfo"), processes: processes{proc: "/proc"},
 		sockets: make(map[key]remembered), groups: make(map[uint64]string),
 	}, nil
 }
 
 // Close ends the Finder.
-func (f *Finder) Close() error { return f.diag.close() }
+func (f *Finder) Close() error {
+	f.echoes.close()
+	return f.diag.close()
+}
 
 // Find returns who has the socket of a flow that was sent by this host. Flows
-// whose socket the kernel does not know, or not any more, have the zero Owner.
+// whose socket the kernel does not know, or not any more, have the zero Owner; so
+// has what is neither TCP nor UDP nor ICMP echo.
 func (f *Finder) Find(fl flow.Flow, want Want) flow.Owner {
-	if fl.Proto != flow.TCP && fl.Proto != flow.UDP {
-		return flow.Owner{}
-	}
-	k := key{fl.Proto, fl.Src}
-	if fl.Proto == flow.UDP {
+	k, lasting := key{fl.Proto, fl.Src}, fl.Proto != flow.TCP
+	if lasting {
 		if o, ok := f.remembered(k, want); ok {
 			return o
 		}
 	}
-	s, err := f.diag.find(fl.Proto, fl.Src, fl.Dst)
-	if err != nil {
+	s, ok := f.socket(fl)
+	if !ok {
 		return flow.Owner{}
 	}
 	o := flow.Owner{Known: true, UID: s.uid}
-	if want.Cgroup || want.Process {
+	if (want.Cgroup || want.Process) && s.cgroup != 0 {
 		o.Cgroup = f.group(s.cgroup)
 	}
 	if want.Process {
 		o.PID, o.Process = f.processes.holder(s.inode, f.hierarchy.members(o.Cgroup))
 	}
-	if fl.Proto == flow.UDP {
+	if lasting {
 		f.remember(k, o, want)
 	}
 	return o
+}
+
+// socket asks the kernel for the socket of a flow.
+func (f *Finder) socket(fl flow.Flow) (socket, bool) {
+	switch fl.Proto {
+	case flow.TCP, flow.UDP:
+		s, err := f.diag.find(fl.Proto, fl.Src, fl.Dst)
+		return s, err == nil
+	case flow.ICMP, flow.ICMPv6:
+		return f.echoes.find(fl)
+	}
+	return socket{}, false
 }
 
 func (f *Finder) remembered(k key, want Want) (flow.Owner, bool) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,6 +22,7 @@ rules:
   - {name: names, match: {name: "*.pinned.example.net"}, prefer: [n2]}
   - {name: theirs, match: {port: 7001}, require: [n2]}
   - {name: never, match: {port: 7004}, forbid: [n1]}
+  - {name: pings, match: {proto: icmp}, prefer: [n2]}
 `
 )
 
@@ -45,6 +47,29 @@ func (e *Env) carriedAs(ctx context.Context, uid int, network string, dst netip.
 		err = fmt.Errorf("user %d's flow to %v was carried by %s, want %s", uid, dst, got, network)
 	}
 	return err
+}
+
+// pingedAs wants a user's pings to be carried by a network, in both families.
+func (e *Env) pingedAs(ctx context.Context, uid int, network string) error {
+	for _, to := range []netip.Addr{lab.Public4(), lab.Public6()} {
+		out, err := e.Tool(ctx, "setpriv", "--reuid", strconv.Itoa(uid), "--clear-groups", "ping", "-n", "-c", "1", "-W", "3", to.String())
+		if err != nil {
+			return fmt.Errorf("user %d pings %v: %w: %s", uid, to, err, out)
+		}
+		if e.Daemon == nil {
+			continue
+		}
+		var flows []struct{ Proto, Dst, Rule string }
+		if err := e.JSON(ctx, &flows, "flows", "--pvd", network); err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(flows, func(f struct{ Proto, Dst, Rule string }) bool {
+			return strings.HasPrefix(f.Proto, "icmp") && strings.Contains(f.Dst, to.String())
+		}) {
+			return fmt.Errorf("user %d's ping of %v was not carried by %s: %v", uid, to, network, flows)
+		}
+	}
+	return nil
 }
 
 // withUser writes the user's rules and has the daemon read them.
@@ -75,6 +100,8 @@ func userPrefers(ctx context.Context, e *Env) error {
 		func() error { return e.carriedAs(ctx, userID, "n2", echo) },
 		func() error { return e.carriedAs(ctx, userID+1, "n1", echo) },
 		func() error { return e.carriedAs(ctx, userID, "n2", public6(lab.PortEcho)) },
+		func() error { return e.pingedAs(ctx, userID, "n2") },
+		func() error { return e.pingedAs(ctx, userID+1, "n1") },
 		func() error { return e.all(ctx, 3, "n1", echo, lab.SocketOptions{}) },
 	)
 }

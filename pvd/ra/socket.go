@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mifvif/netwatch"
+	"mifvif/owner"
 )
 
 // maxMessage is the longest message that is looked at, in bytes. No link's MTU
@@ -32,10 +33,11 @@ type socket struct {
 // listen opens a socket on a link of the namespace that the calling thread is in.
 func listen(link netwatch.Link) (endpoint, error) {
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
-		if failed := raw.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), link.Name) }); failed != nil {
-			return failed
-		}
-		return err
+		failed := raw.Control(func(fd uintptr) {
+			owner.Disown(int(fd))
+			err = unix.BindToDevice(int(fd), link.Name)
+		})
+		return errors.Join(failed, err)
 	}}
 	raw, err := config.ListenPacket(context.Background(), "ip6:ipv6-icmp", "::")
 	if err != nil {
