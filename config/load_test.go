@@ -103,6 +103,7 @@ func TestEveryMistakeHasItsPlace(t *testing.T) {
 		"unknown dhcp":          {"pvds:\n  - {name: a, interface: e1, dhcp: clinet}\n", []string{`f.yaml:2:36: unknown dhcp "clinet", did you mean "client"? (inform, client, off)`}},
 		"unknown key":           {"interfase:\n  name: x\n", []string{`f.yaml:1:1: unknown field "interfase", did you mean "interface"?`}},
 		"unknown inner key":     {"rules:\n  - name: a\n    requires: [x]\n", []string{`f.yaml:3:5: unknown field "requires", did you mean "require"?`}},
+		"misplaced key":         {"defaults: {mptcp: auto}\n", []string{`f.yaml:1:12: unknown field "mptcp" here (it belongs to another part of the configuration)`}},
 		"wrong type":            {"interface:\n  default_route: maybe\n", []string{"f.yaml:2:18: cannot unmarshal"}},
 		"duplicate key":         {"dns: {}\ndns: {}\n", []string{`f.yaml:2:1: mapping key "dns" already defined`}},
 		"not YAML":              {"a: [1\n", []string{"f.yaml:1:4: "}},

@@ -139,6 +139,9 @@ func (r *reader) suggestion(message string) string {
 	if len(parts) < 2 {
 		return ""
 	}
+	if slices.Contains(keys(), parts[1]) {
+		return " here (it belongs to another part of the configuration)"
+	}
 	return meant(parts[1], keys())
 }
 

@@ -1,6 +1,7 @@
 package pvd
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -21,7 +22,8 @@ type Builder struct {
 	ledger    *ledger
 	known     map[identity]*memory
 	slots     slots
-	attached  uint64 // the last attachment generation given
+	attached  uint64                  // the last attachment generation given
+	placed    map[netip.Addr]struct{} // servers of the host's resolv.conf that lay behind some domain
 }
 
 // memory is what of a domain outlives one Set.
@@ -86,8 +88,11 @@ func (b *Builder) Build(st netwatch.State, in Inputs) *Set {
 	w.name(st)
 	for _, d := range w.domains {
 		d.claims(w.domains)
+	}
+	w.place(in.Hints.Servers)
+	for _, d := range w.domains {
 		if w.parts[d].hinted() {
-			addResolvers(d, w.domains, w.kernel, in.Hints)
+			w.addResolvers(d, in.Hints)
 		}
 	}
 	settled := w.domains[:0]

@@ -13,14 +13,14 @@ const dnsPort = 53
 // addResolvers gives d the resolvers that its own sources did not name: those
 // the host's resolver knows for its link, else those of the host's resolv.conf
 // that can be d's.
-func addResolvers(d *Domain, all []*Domain, kernel *view, hints Hints) {
+func (w *building) addResolvers(d *Domain, hints Hints) {
 	if len(d.Resolvers) > 0 || d.State == Offline {
 		return
 	}
 	servers := hints.PerLink[d.Ifindex]
 	if len(servers) == 0 {
 		for _, s := range hints.Servers {
-			if d.mayAsk(s, all) && !kernel.elsewhere(s, all) {
+			if w.mayAsk(d, s) && !w.kernel.elsewhere(s, w.domains) {
 				servers = append(servers, s)
 			}
 		}
@@ -48,11 +48,25 @@ func (in *Inputs) layDesignated(d *Domain) {
 	}
 }
 
+// place remembers which servers of the host's resolv.conf lie behind some domain,
+// as long as they are in it: what has been one domain's is not another's when the
+// first is gone.
+func (w *building) place(servers []netip.Addr) {
+	placed := make(map[netip.Addr]struct{})
+	for _, s := range servers {
+		_, before := w.placed[s]
+		if before || slices.ContainsFunc(w.domains, func(d *Domain) bool { return d.reaches(s) }) {
+			placed[s] = struct{}{}
+		}
+	}
+	w.placed = placed
+}
+
 // mayAsk reports whether a server of the host's resolv.conf can be meant for d.
-// A server that lies behind some domain is that domain's alone (RFC 6418 4.1);
-// any other is asked through every domain that leads to the Internet, a private
-// one only where a private network may be.
-func (d *Domain) mayAsk(server netip.Addr, all []*Domain) bool {
+// A server that lies behind some domain, or did, is that domain's alone (RFC 6418
+// 4.1); any other is asked through every domain that leads to the Internet, a
+// private one only where a private network may be.
+func (w *building) mayAsk(d *Domain, server netip.Addr) bool {
 	if zone := server.Zone(); zone != "" {
 		return zone == d.Interface || zone == strconv.Itoa(d.Ifindex)
 	}
@@ -62,10 +76,8 @@ func (d *Domain) mayAsk(server netip.Addr, all []*Domain) bool {
 	if d.reaches(server) {
 		return true
 	}
-	for _, other := range all {
-		if other.State != Offline && other.reaches(server) {
-			return false
-		}
+	if _, placed := w.placed[server]; placed {
+		return false
 	}
 	return d.Internet && d.HasDefault(server.Is6()) && (!Private(server) || d.Inside(server.Is6()))
 }

@@ -44,6 +44,36 @@ func TestResolversGoToTheDomainsTheyCanBeMeantFor(t *testing.T) {
 	}
 }
 
+// TestAResolverOfADomainThatIsLostIsNobodyElses: whether its link is down or gone,
+// and until the host names others.
+func TestAResolverOfADomainThatIsLostIsNobodyElses(t *testing.T) {
+	server := netip.MustParseAddr("10.2.0.53")
+	in := Inputs{Hints: Hints{Servers: []netip.Addr{server}}}
+	one := func() *kernel {
+		return new(kernel).link(2, "e1").addr(2, "10.1.0.2/24").route(2, "default", "10.1.0.1")
+	}
+	both := one().link(3, "e2").addr(3, "10.2.0.2/24").route(3, "default", "10.2.0.1")
+	asks := func(s *Set, name string) bool { return len(s.ByName(name).Resolvers) == 1 }
+	b := NewBuilder(usual())
+	if s := b.Build(both.State, in); asks(s, "e1") || !asks(s, "e2") {
+		t.Errorf("both up: %v", s.All())
+	}
+	down := one().link(3, "e2", "down").addr(3, "10.2.0.2/24")
+	if s := b.Build(down.State, in); asks(s, "e1") {
+		t.Errorf("e2 is down: %v", s.All())
+	}
+	if s := b.Build(one().State, in); asks(s, "e1") {
+		t.Errorf("e2 is gone: %v", s.All())
+	}
+	if s := b.Build(both.State, in); asks(s, "e1") || !asks(s, "e2") {
+		t.Errorf("both up again: %v", s.All())
+	}
+	b.Build(one().State, Inputs{})
+	if s := b.Build(one().State, in); !asks(s, "e1") {
+		t.Errorf("named anew, and nobody's: %v", s.All())
+	}
+}
+
 func TestResolversOfTheLinkComeBeforeGeneralOnes(t *testing.T) {
 	hints := Hints{
 		Servers: []netip.Addr{netip.MustParseAddr("9.9.9.9")},
