@@ -44,7 +44,7 @@ type Config struct {
 	// Moved is told of an app socket whose binding was ended when it gets the next
 	// one on another domain. It must not block or call the Table; nil: nobody is.
 	Moved func(f flow.Flow, from, to *pvd.Domain, why string)
-	// Ended is told what a binding was when it ends. It must not block, call the
+	// Ended is told what a binding was when it ends. It must not block or call the
 	// Table; nil: nobody is.
 	Ended func(Record)
 }

@@ -46,7 +46,7 @@ func (r *Relay) sample(ctx context.Context) error {
 		case <-tick.C:
 		}
 		for _, e := range r.flows.some(maxSampled) {
-			if s, _, ok := measure(e.up); ok {
+			if s, ok := measure(e.up); ok {
 				r.cfg.Scheduler.Learn(e.domain, e.dst, s)
 			}
 		}
@@ -88,22 +88,25 @@ type parting struct {
 	stack.Uplink
 	scheduler *scheduler.Scheduler
 	flow      *entry
+	carried   interface{ Counters() (tx, rx uint64) } // the app's side
 }
 
 // Close implements stack.Uplink.
 func (p *parting) Close() error {
-	if s, bytes, ok := measure(p.Uplink); ok && bytes >= telling {
-		p.scheduler.Learn(p.flow.rec.Domain.Key(), p.flow.to, s)
+	if tx, rx := p.carried.Counters(); tx+rx >= telling { // else the kernel need not be asked
+		if s, ok := measure(p.Uplink); ok {
+			p.scheduler.Learn(p.flow.rec.Domain.Key(), p.flow.to, s)
+		}
 	}
 	return p.Uplink.Close() //nolint:wrapcheck // it is that one's
 }
 
-// measure asks the kernel about one connection (tcp(7): TCP_INFO), and how many
-// bytes it has carried; ok is false if it is closed.
-func measure(up stack.Uplink) (s scheduler.Sample, bytes uint64, ok bool) {
+// measure asks the kernel about one connection (tcp(7): TCP_INFO); ok is false if
+// it is closed.
+func measure(up stack.Uplink) (s scheduler.Sample, ok bool) {
 	raw, err := up.SyscallConn()
 	if err != nil {
-		return s, 0, false
+		return s, false
 	}
 	err = raw.Control(func(fd uintptr) {
 		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
@@ -114,10 +117,9 @@ func measure(up stack.Uplink) (s scheduler.Sample, bytes uint64, ok bool) {
 			if info.Bytes_acked >= telling { // of less the rate is the app's, not the path's
 				s.Rate = info.Delivery_rate * 8
 			}
-			bytes = info.Bytes_acked + info.Bytes_received
 		}
 	})
-	return s, bytes, ok && err == nil
+	return s, ok && err == nil
 }
 
 // Live returns how many TCP flows stand on each domain, by slot. Safe for

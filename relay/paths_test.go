@@ -35,7 +35,7 @@ func TestAFlowShowsItsPathWhenItEnds(t *testing.T) {
 			exchange(t, up, peer, c.up)
 			exchange(t, peer, up, c.down)
 			s := scheduler.New(scheduler.Config{Source: nat.SelectSource})
-			p := &parting{up, s, &entry{rec: Record{Domain: d}, to: dst}}
+			p := &parting{up, s, &entry{rec: Record{Domain: d}, to: dst}, carried{uint64(c.up), uint64(c.down)}}
 			check(t, p.Close())
 			got, ok := s.Path(d.Key(), dst)
 			if got.Samples != c.samples || ok != (c.samples > 0) || (got.Rate > 0) != c.rate || ok && got.RTT <= 0 {
@@ -47,6 +47,11 @@ func TestAFlowShowsItsPathWhenItEnds(t *testing.T) {
 		})
 	}
 }
+
+// carried is what an app's side has sent and got.
+type carried struct{ tx, rx uint64 }
+
+func (c carried) Counters() (tx, rx uint64) { return c.tx, c.rx }
 
 // exchange sends n bytes and waits until they are there.
 func exchange(t *testing.T, from, to net.Conn, n int) {

@@ -67,7 +67,7 @@ func (r *Relay) request(req *stack.Request) {
 	real := f.Dst.Addr()
 	f.Dst = asked // as the app and people call it
 	r.flows.start(place, f, real, began, on.Candidate, &decision, up, conn)
-	conn.Join(on.ctx, &parting{up, r.cfg.Scheduler, place}, func(err error) {
+	conn.Join(on.ctx, &parting{up, r.cfg.Scheduler, place, conn}, func(err error) {
 		r.flows.release(place)
 		if err != nil {
 			r.log.Debug("flow was reset", "flow", f, "domain", on.Domain.Name, "error", err)

@@ -14,8 +14,8 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// readChunk is the most one go takes from the uplink: 45 full segments at MTU
-// 1500, so that gVisor sends super-packets without a runt behind each.
+// readChunk is the most one go takes from the uplink: 45 full segments (mss, at MTU
+// 1500), so that gVisor sends super-packets without a runt behind each.
 const (
 	mss       = 1448
 	readChunk = 45 * mss

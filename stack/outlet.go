@@ -60,11 +60,10 @@ func (o *outlet) send(p *stack.PacketBuffer) {
 	if o.kept != nil && o.rides(h, payload) {
 		return
 	}
-	fresh := int32(h.AckNumber() - o.acked) // the first time it is anything, and there is no conversation yet
 	keep := o.corked && payload > 0 && payload <= int(p.GSOOptions.MSS) && !h.Flags().Intersects(header.TCPFlagFin)
 	o.last = keep
 	if payload == 0 && h.Flags() == header.TCPFlagAck {
-		keep = o.waits(h, fresh, p.GSOOptions.MSS)
+		keep = o.mayWait(h, p.GSOOptions.MSS)
 		o.quiet = true
 	} else {
 		if o.quiet && payload > 0 {
@@ -84,13 +83,14 @@ func (o *outlet) send(p *stack.PacketBuffer) {
 	}
 }
 
-// waits reports whether an acknowledgment may wait: it says nothing else, it is
+// mayWait reports whether an acknowledgment may wait: it says nothing else, it is
 // the first of its kind, it is for less than two segments (RFC 5681 4.2), and the
 // app is in conversation.
-func (o *outlet) waits(h header.TCP, fresh int32, mss uint16) bool {
+func (o *outlet) mayWait(h header.TCP, mss uint16) bool {
 	if o.quiet {
 		o.turns = 0 // the app sends on without an answer
 	}
+	fresh := int32(h.AckNumber() - o.acked)
 	const timestamps = 12 // bytes of options: more tell what is missing (RFC 2018)
 	if o.over || fresh <= 0 || fresh >= 2*int32(mss) || int(h.DataOffset()) > header.TCPMinimumSize+timestamps {
 		return false

@@ -13,13 +13,14 @@ const delay = 40 * time.Millisecond
 // tardy is the outlets that keep an acknowledgment, with one timer for all of
 // them that runs only while there are some. Safe for concurrent use.
 type tardy struct {
-	mu     sync.Mutex
-	timer  *time.Timer
-	ticks  uint32
-	waits  []*outlet // for the next tick, then they are due
-	due    []*outlet
-	armed  bool
-	closed bool
+	mu      sync.Mutex
+	timer   *time.Timer
+	ticks   uint32
+	waits   []*outlet // for the next tick, then they are due
+	due     []*outlet
+	armed   bool
+	closed  bool
+	ticking sync.WaitGroup // while armed
 }
 
 // add has o flushed after the delay, and returns the tick it is now. It is called
@@ -35,24 +36,31 @@ func (t *tardy) add(o *outlet) uint32 {
 	if t.armed {
 		return t.ticks
 	}
+	t.arm()
+	return t.ticks
+}
+
+// arm sets the timer for the next tick. It is called under mu.
+func (t *tardy) arm() {
 	t.armed = true
+	t.ticking.Add(1)
 	if t.timer == nil {
 		t.timer = time.AfterFunc(delay, t.tick)
-	} else {
-		t.timer.Reset(delay)
+		return
 	}
-	return t.ticks
+	t.timer.Reset(delay)
 }
 
 // tick flushes what is due. Holding mu all the while would turn the order of
 // locks round, so the list changes hands.
 func (t *tardy) tick() {
+	defer t.ticking.Done()
 	t.mu.Lock()
 	t.ticks++
 	now, due := t.ticks, t.due
 	t.due, t.waits = t.waits, nil
-	if t.armed = len(t.due) > 0 && !t.closed; t.armed {
-		t.timer.Reset(delay)
+	if t.armed = false; len(t.due) > 0 && !t.closed {
+		t.arm()
 	}
 	t.mu.Unlock()
 	for _, o := range due {
@@ -76,12 +84,14 @@ func (o *outlet) expire(now uint32) {
 	}
 }
 
-// close ends the timer; what is kept is not sent any more.
+// close ends the timer, and returns when no tick is under way; what is kept is not
+// sent any more.
 func (t *tardy) close() {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.closed = true
-	if t.timer != nil {
-		t.timer.Stop()
+	if t.armed && t.timer.Stop() {
+		t.ticking.Done()
 	}
+	t.mu.Unlock()
+	t.ticking.Wait()
 }
