@@ -10,8 +10,11 @@ import (
 	"os"
 	"time"
 
+	"github.com/mdlayher/packet"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"mifvif/pvd/dhcp"
 )
 
 // How an address is looked for before it is used. RFC 5227 1.1 spreads three probes
@@ -36,37 +39,25 @@ const (
 // inUse asks the link whether somebody has an address already (RFC 5227 2.1.1): who
 // answers for it, speaks with it, or is about to take it too.
 func inUse(ctx context.Context, link Link, addr netip.Addr) (bool, error) {
-	i, err := net.InterfaceByIndex(link.Index)
+	i, err := ethernet(link)
+	if err != nil {
+		return false, err
+	}
+	conn, err := dhcp.Listen(i, unix.ETH_P_ARP, speaksOf(addr))
 	if err != nil {
 		return false, fmt.Errorf("look for %s on %s: %w", addr, link.Name, err)
 	}
-	if len(i.HardwareAddr) != 6 {
-		return false, ErrLink
-	}
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return false, fmt.Errorf("look for %s on %s: %w", addr, link.Name, err)
-	}
-	file := os.NewFile(uintptr(fd), "arp")
-	defer file.Close()
-	err = filter(fd, speaksOf(addr))
-	if err == nil {
-		err = unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: link.Index, Protocol: network(unix.ETH_P_ARP)})
-	}
-	if err != nil {
-		return false, fmt.Errorf("look for %s on %s: %w", addr, link.Name, err)
-	}
-	defer context.AfterFunc(ctx, func() { _ = file.SetReadDeadline(time.Unix(1, 0)) })()
-	hardware := [6]byte(i.HardwareAddr)
-	to := &unix.SockaddrLinklayer{Ifindex: link.Index, Protocol: network(unix.ETH_P_ARP), Halen: 6, Addr: [8]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })()
+	hardware, all := [6]byte(i.HardwareAddr), everybody()
 	for range probes {
-		if err := unix.Sendto(fd, probe(hardware, addr), 0, to); err != nil {
+		if _, err := conn.WriteTo(probe(hardware, addr), &packet.Addr{HardwareAddr: all[:]}); err != nil {
 			return false, fmt.Errorf("look for %s on %s: %w", addr, link.Name, err)
 		}
-		if err := file.SetReadDeadline(time.Now().Add(probeWait)); err != nil {
+		if err := conn.SetReadDeadline(time.Now().Add(probeWait)); err != nil {
 			return false, err
 		}
-		taken, err := another(file, hardware)
+		taken, err := another(conn, hardware)
 		if taken || ctx.Err() != nil || err != nil {
 			return taken, err
 		}
@@ -85,11 +76,11 @@ func probe(hardware [6]byte, addr netip.Addr) []byte {
 }
 
 // another reports whether a packet that the filter lets through came from another
-// host than we are, before the file's deadline. It looks at so many and no more.
-func another(file *os.File, hardware [6]byte) (bool, error) {
+// host than we are, before the socket's deadline. It looks at so many and no more.
+func another(conn net.PacketConn, hardware [6]byte) (bool, error) {
 	var b [64]byte
-	for range maxFrames {
-		n, err := file.Read(b[:])
+	for range dhcp.MaxFrames {
+		n, _, err := conn.ReadFrom(b[:])
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return false, nil

@@ -8,6 +8,7 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4"
 
 	"mifvif/pvd"
+	"mifvif/pvd/dhcp"
 )
 
 const (
@@ -25,7 +26,7 @@ func (w *worker) client(ctx context.Context) {
 	for ctx.Err() == nil {
 		held := w.acquire(ctx)
 		if held == nil {
-			if !pause(ctx, jitter(wait, time.Second)) {
+			if !dhcp.Pause(ctx, dhcp.Jitter(wait, time.Second)) {
 				return
 			}
 			wait = min(2*wait, lastWait)
@@ -63,7 +64,7 @@ func (w *worker) acquire(ctx context.Context) *holding {
 	}
 	if d, only := offer.V6Only(); only && w.link.V6Only {
 		w.source.log.Info("the network wants no IPv4", "interface", w.link.Name, "for", d)
-		pause(ctx, d)
+		dhcp.Pause(ctx, d)
 		return nil
 	}
 	ack, ok, _ := w.ask(ctx, asking{
@@ -96,7 +97,7 @@ func (w *worker) taken(ctx context.Context, ack reply) bool {
 	w.source.log.Warn("a DHCPv4 server has leased an address that another host has", "interface", w.link.Name, "address", addr)
 	w.source.forget(w.link.Name)
 	w.told(request{kind: dhcpv4.MessageTypeDecline, requested: addr, server: ack.Server})
-	pause(ctx, declinedWait)
+	dhcp.Pause(ctx, declinedWait)
 	return true
 }
 
@@ -121,7 +122,7 @@ func (w *worker) bind(ack reply) *holding {
 	report.Addresses = []pvd.Address{{
 		Prefix: lease.Prefix, Valid: lease.Valid, Preferred: lease.Valid, Origin: pvd.FromDHCPv4, Ours: true,
 	}}
-	w.keepOnly(ack.Server) // there is one lease, and one set of what goes with it
+	w.servers.Keep(ack.Server) // there is one lease, and one set of what goes with it
 	w.deliver(report)
 	return &holding{server: ack.Server, lease: lease, since: ack.sent}
 }
@@ -160,7 +161,7 @@ func (w *worker) keep(ctx context.Context, h *holding) {
 	for {
 		if h.lease.Valid == Forever {
 			<-ctx.Done()
-		} else if pause(ctx, time.Until(h.since.Add(h.lease.T1))) {
+		} else if dhcp.Pause(ctx, time.Until(h.since.Add(h.lease.T1))) {
 			next := w.renew(ctx, h)
 			if next != nil {
 				h = next
@@ -170,7 +171,7 @@ func (w *worker) keep(ctx context.Context, h *holding) {
 		if ctx.Err() != nil {
 			w.told(request{kind: dhcpv4.MessageTypeRelease, client: h.lease.Prefix.Addr(), server: h.server})
 		}
-		w.withdraw()
+		w.servers.Keep()
 		return
 	}
 }
@@ -216,7 +217,7 @@ func (w *worker) extend(ctx context.Context, h *holding, rebinding bool, limit t
 	defer cancel()
 	answer, ok, _ := w.ask(trying, q)
 	if !ok {
-		pause(ctx, time.Until(over))
+		dhcp.Pause(ctx, time.Until(over))
 	}
 	return answer, ok
 }

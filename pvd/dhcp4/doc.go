@@ -13,5 +13,6 @@
 // In reading order: source.go (who works on which link), inform.go and
 // client.go (the two ways of asking), exchange.go (one question and its
 // answer), request.go and answer.go (the messages), report.go and routes.go
-// (what an answer says), port.go and arp.go (the wire).
+// (what an answer says), port.go and arp.go (the wire). What clients of both
+// families do alike is in pvd/dhcp.
 package dhcp4

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"mifvif/pvd/dhcp"
 )
 
 // When what a server said is asked for again: answers to DHCPINFORM have no
@@ -29,10 +31,10 @@ func (w *worker) inform(ctx context.Context) {
 			takes: func(a *Answer) bool {
 				return a.Kind == dhcpv4.MessageTypeAck && (a.Client.IsUnspecified() || a.Client == own.Addr())
 			},
-			each: func(r reply) {
+			each: func(r reply, server netip.Addr) {
 				report, refused := r.Report(w.link, own, time.Now())
 				w.source.counts.objects.Add(uint64(refused))
-				answered = append(answered, r.Server)
+				answered = append(answered, server)
 				w.deliver(report)
 			},
 		})
@@ -41,10 +43,10 @@ func (w *worker) inform(ctx context.Context) {
 		}
 		next := askAgain
 		if ok {
-			w.keepOnly(answered...)
+			w.servers.Keep(answered...)
 			next = refresh
 		}
-		if !pause(ctx, next-jitter(next/20, next/20)) {
+		if !dhcp.Pause(ctx, next-dhcp.Jitter(next/20, next/20)) {
 			return
 		}
 	}

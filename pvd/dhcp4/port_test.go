@@ -17,6 +17,7 @@ import (
 	"mifvif/lab"
 	"mifvif/lab/serve"
 	"mifvif/pvd"
+	"mifvif/pvd/dhcp"
 )
 
 // world is the laboratory with a source in its host that works on e1.
@@ -35,7 +36,7 @@ func world(t *testing.T, layout lab.Layout) (c *lab.Common, s *Source, next func
 	}
 	reports := make(chan pvd.Report, 100)
 	s = New(Config{Deliver: func(r pvd.Report) { reports <- r }}, slog.New(slog.DiscardHandler))
-	s.open = func(l Link) (p *port, err error) {
+	s.open = func(l Link) (p *dhcp.Port, err error) {
 		err = errors.Join(err, c.Host.Do(func() error {
 			p, err = openPort(l)
 			return err

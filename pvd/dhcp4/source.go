@@ -7,9 +7,9 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"mifvif/pvd"
+	"mifvif/pvd/dhcp"
 )
 
 // Mode is what is done on a link.
@@ -38,9 +38,6 @@ type Link struct {
 	V6Only bool
 }
 
-// maxLinks bounds the links that are worked on at the same time.
-const maxLinks = 256
-
 // Config is what a Source needs.
 type Config struct {
 	// Deliver takes every report, from a goroutine of the source's; it must not
@@ -61,37 +58,30 @@ type Source struct {
 	config Config
 	log    *slog.Logger
 	counts struct{ malformed, foreign, lying, objects atomic.Uint64 }
-	open   func(Link) (*port, error)
+	links  *dhcp.Links[Link]
+	open   func(Link) (*dhcp.Port, error)
 	inUse  func(context.Context, Link, netip.Addr) (bool, error)
-	wake   chan struct{} // 1: full means that the links are to be looked at already
 
-	mu    sync.Mutex
-	links []Link
-	last  map[string]netip.Addr // the last lease by interface, asked for again
+	mu   sync.Mutex
+	last map[string]netip.Addr // the last lease by interface, asked for again
 }
 
 // New returns a Source that works on no link yet.
 func New(config Config, log *slog.Logger) *Source {
-	return &Source{config: config, log: log, open: openPort, inUse: inUse, wake: make(chan struct{}, 1), last: make(map[string]netip.Addr)}
+	return &Source{config: config, log: log, links: dhcp.NewLinks[Link](), open: openPort, inUse: inUse, last: make(map[string]netip.Addr)}
 }
 
 // Watch says on which links to work from now on. What was said on a link that is
 // no longer there is withdrawn, its lease given back. Safe for concurrent use;
 // the same links again change nothing.
 func (s *Source) Watch(links []Link) {
-	links = slices.Clone(links[:min(len(links), maxLinks)])
+	links = slices.Clone(links)
 	for i := range links {
 		if links[i].Mode == Client {
 			links[i].Address, links[i].Attached = netip.Prefix{}, 0
 		}
 	}
-	s.mu.Lock()
-	s.links = links
-	s.mu.Unlock()
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
+	s.links.Watch(links)
 }
 
 // Counts returns what was refused so far.
@@ -100,70 +90,20 @@ func (s *Source) Counts() Counts {
 }
 
 // Run works until ctx ends; leases are given back before it returns.
-func (s *Source) Run(ctx context.Context) error {
-	workers := make(map[int]*worker)
-	defer func() {
-		for _, w := range workers {
-			w.stop()
-		}
-		for _, w := range workers {
-			<-w.gone
-		}
-	}()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-s.wake:
-			s.assign(ctx, workers)
-		}
-	}
-}
-
-// assign makes the workers those of the links.
-func (s *Source) assign(ctx context.Context, workers map[int]*worker) {
-	s.mu.Lock()
-	links := s.links
-	s.mu.Unlock()
-	wanted := make(map[int]Link, len(links))
-	for _, l := range links {
-		wanted[l.Index] = l
-	}
-	for index, w := range workers {
-		if l, ok := wanted[index]; !ok || l != w.link {
-			w.stop()
-			<-w.gone
-			delete(workers, index)
-		}
-	}
-	for index, l := range wanted {
-		if workers[index] == nil {
-			workers[index] = s.start(ctx, l)
-		}
-	}
-}
+func (s *Source) Run(ctx context.Context) error { return s.links.Run(ctx, s.work) }
 
 // worker is the work on one link, done by one goroutine.
 type worker struct {
 	source    *Source
 	link      Link
-	neighbour [6]byte      // hardware address by which the lease's server is reached
-	servers   []netip.Addr // those whose reports are in force
-	stop      context.CancelFunc
-	gone      chan struct{}
+	neighbour [6]byte // hardware address by which the lease's server is reached
+	servers   dhcp.Servers
 }
 
-func (s *Source) start(ctx context.Context, link Link) *worker {
-	ctx, stop := context.WithCancel(ctx)
-	w := &worker{source: s, link: link, stop: stop, gone: make(chan struct{})}
-	go w.run(ctx)
-	return w
-}
-
-func (w *worker) run(ctx context.Context) {
-	defer close(w.gone)
-	defer w.withdraw()
-	if w.link.Mode == Client {
+func (s *Source) work(ctx context.Context, link Link) {
+	w := &worker{source: s, link: link, servers: dhcp.Servers{Origin: pvd.FromDHCPv4, Ifindex: link.Index, Deliver: s.config.Deliver}}
+	defer w.servers.Keep()
+	if link.Mode == Client {
 		w.client(ctx)
 	} else {
 		w.inform(ctx)
@@ -172,26 +112,9 @@ func (w *worker) run(ctx context.Context) {
 
 // deliver hands a report on.
 func (w *worker) deliver(r pvd.Report) {
-	if !slices.Contains(w.servers, r.Sender) {
-		w.servers = append(w.servers, r.Sender)
+	if w.servers.Say(r) {
 		w.source.log.Info("a DHCPv4 server has answered", "interface", w.link.Name, "server", r.Sender)
 	}
-	w.source.config.Deliver(r)
-}
-
-// withdraw takes back what the last reports said.
-func (w *worker) withdraw() { w.keepOnly() }
-
-// keepOnly takes back what servers said that are none of these.
-func (w *worker) keepOnly(servers ...netip.Addr) {
-	w.servers = slices.DeleteFunc(w.servers, func(s netip.Addr) bool {
-		if slices.Contains(servers, s) {
-			return false
-		}
-		now := time.Now()
-		w.source.config.Deliver(pvd.Report{Origin: pvd.FromDHCPv4, Ifindex: w.link.Index, Sender: s, Received: now, Until: now})
-		return true
-	})
 }
 
 // unusable says why nothing can be asked on the link.

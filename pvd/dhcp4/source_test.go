@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"mifvif/pvd"
+	"mifvif/pvd/dhcp"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -38,21 +39,21 @@ type fakeLink struct {
 	taken   []netip.Addr // by other hosts
 }
 
-func (l *fakeLink) open(Link) (*port, error) {
-	p := &port{hardware: testMAC, frames: make(chan frame, 256), close: func() {}}
-	p.send = func(payload []byte, _, dst netip.Addr, _ [6]byte) error {
-		q, err := dhcpv4.FromBytes(payload)
+func (l *fakeLink) open(Link) (*dhcp.Port, error) {
+	p := &dhcp.Port{Hardware: testMAC, Frames: make(chan dhcp.Frame, 256), Close: func() {}}
+	p.Send = func(f dhcp.Frame) error {
+		q, err := dhcpv4.FromBytes(f.Payload)
 		if err != nil {
 			return err
 		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.asked = append(l.asked, asked{time.Since(l.began), q.MessageType(), dst.String(), q})
+		l.asked = append(l.asked, asked{time.Since(l.began), q.MessageType(), f.Dst.String(), q})
 		if l.answer == nil {
 			return nil
 		}
 		for _, b := range l.answer(q) {
-			p.frames <- frame{netip.MustParseAddr("10.1.0.1"), [6]byte{2, 0, 0, 0, 0, 9}, b}
+			p.Frames <- dhcp.Frame{Src: netip.MustParseAddr("10.1.0.1"), Peer: [6]byte{2, 0, 0, 0, 0, 9}, Payload: b}
 		}
 		return nil
 	}
@@ -254,7 +255,7 @@ func TestAFloodDoesNotHideTheNextTry(t *testing.T) {
 	}}
 	l.run(t, informed, func(s *Source) {
 		sleep(6 * time.Second)
-		if c := s.Counts(); len(l.heard()) != 1 || c.Malformed > 2*maxFrames {
+		if c := s.Counts(); len(l.heard()) != 1 || c.Malformed > 2*dhcp.MaxFrames {
 			t.Errorf("%d reports, %+v", len(l.heard()), c)
 		}
 	})

@@ -9,4 +9,5 @@
 // for is refused and counted.
 //
 // In reading order: source.go, exchange.go, message.go, report.go, port.go.
+// What clients of both families do alike is in pvd/dhcp.
 package dhcp6

@@ -21,6 +21,7 @@ import (
 
 	"mifvif/lab"
 	"mifvif/pvd"
+	"mifvif/pvd/dhcp"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -186,18 +187,18 @@ func (r *record[T]) list() []T {
 const serverAt = 25
 
 // fake is a link whose servers answer as they are told.
-func fake(answers func(transmit [3]byte) [][]byte) (open func(Link) (*port, error), asked *record[time.Time]) {
+func fake(answers func(transmit [3]byte) [][]byte) (open func(Link) (*dhcp.Port, error), asked *record[time.Time]) {
 	asked = new(record[time.Time])
-	return func(Link) (*port, error) {
-		p := &port{hardware: testMAC(), frames: make(chan frame, 256), close: func() {}}
-		p.send = func(b []byte) error {
+	return func(Link) (*dhcp.Port, error) {
+		p := &dhcp.Port{Hardware: testMAC(), Frames: make(chan dhcp.Frame, 256), Close: func() {}}
+		p.Send = func(f dhcp.Frame) error {
 			asked.add(time.Now())
-			for _, a := range answers([3]byte(b[1:4])) {
+			for _, a := range answers([3]byte(f.Payload[1:4])) {
 				src := netip.MustParseAddr("fe80::1").As16()
 				if len(a) > serverAt {
 					src[15] = a[serverAt] // each server by its identifier
 				}
-				p.frames <- frame{netip.AddrFrom16(src), a}
+				p.Frames <- dhcp.Frame{Src: netip.AddrFrom16(src), Payload: a}
 			}
 			return nil
 		}
@@ -334,7 +335,7 @@ func TestDnsmasqAnswersInformationRequests(t *testing.T) {
 	}
 	reports := make(chan pvd.Report, 10)
 	s := New(Config{Deliver: func(r pvd.Report) { reports <- r }}, slog.New(slog.DiscardHandler))
-	s.open = func(l Link) (p *port, err error) {
+	s.open = func(l Link) (p *dhcp.Port, err error) {
 		err = errors.Join(err, c.Host.Do(func() error {
 			p, err = openPort(l)
 			return err
@@ -400,16 +401,16 @@ func TestALinkThatVanishesInTheMiddleOfAQuestion(t *testing.T) {
 	}
 	asked := make(chan struct{}, 100)
 	s := New(Config{Deliver: func(r pvd.Report) { t.Errorf("nobody has answered: %+v", r) }}, slog.New(slog.DiscardHandler))
-	s.open = func(l Link) (p *port, err error) {
+	s.open = func(l Link) (p *dhcp.Port, err error) {
 		if derr := c.Host.Do(func() error {
 			p, err = openPort(l)
 			return nil
 		}); derr != nil || err != nil {
 			return nil, errors.Join(derr, err)
 		}
-		send := p.send
-		p.send = func(b []byte) error {
-			err := send(b)
+		send := p.Send
+		p.Send = func(f dhcp.Frame) error {
+			err := send(f)
 			asked <- struct{}{}
 			return err
 		}

@@ -79,8 +79,10 @@ func (s *Source) Run(ctx context.Context) error {
 			s.log.Debug("NetworkManager is not asked", "error", err)
 		}
 		s.forget(said, nil)
-		if !pause(ctx, again) {
+		select {
+		case <-ctx.Done():
 			return nil
+		case <-time.After(again):
 		}
 	}
 }
@@ -111,8 +113,13 @@ func (s *Source) follow(ctx context.Context, said map[int][]pvd.Report) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		if err := s.read(ctx, conn, said); err != nil || !pause(ctx, leastWait) {
+		if err := s.read(ctx, conn, said); err != nil {
 			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(leastWait):
 		}
 		select {
 		case <-ctx.Done():
@@ -172,17 +179,5 @@ func (s *Source) forget(said map[int][]pvd.Report, there map[int]bool) {
 			now := time.Now()
 			s.config.Deliver(pvd.Report{Origin: r.Origin, Ifindex: index, Received: now, Until: now})
 		}
-	}
-}
-
-// pause waits; it returns false when ctx ends first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
