@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
-	"strings"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -91,30 +90,6 @@ func (r *Route) gateway(kind uint16, value []byte) {
 		r.Gateway = address(value)
 	case kind == unix.RTA_VIA && len(value) > 2: // family, address
 		r.Gateway = address(value[2:])
-	}
-}
-
-// read takes one metric of a route.
-func (p *PathMetrics) read(kind uint16, value []byte) {
-	switch kind {
-	case unix.RTAX_LOCK:
-		p.MTULock, p.RTOMinLock = number(value)&(1<<unix.RTAX_MTU) != 0, number(value)&(1<<unix.RTAX_RTO_MIN) != 0
-	case unix.RTAX_MTU:
-		p.MTU = number(value)
-	case unix.RTAX_ADVMSS:
-		p.AdvMSS = number(value)
-	case unix.RTAX_HOPLIMIT:
-		p.HopLimit = number(value)
-	case unix.RTAX_INITCWND:
-		p.InitCwnd = number(value)
-	case unix.RTAX_INITRWND:
-		p.InitRwnd = number(value)
-	case unix.RTAX_RTO_MIN:
-		p.RTOMin = number(value)
-	case unix.RTAX_QUICKACK:
-		p.QuickACK = number(value)
-	case unix.RTAX_CC_ALGO:
-		p.Congestion = strings.TrimRight(string(value), "\x00")
 	}
 }
 

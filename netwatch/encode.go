@@ -64,41 +64,6 @@ func (r *Route) request(kind, flags int) *nl.NetlinkRequest {
 	return req
 }
 
-// attribute is p as the kernel wants to be told of it, nil if it says nothing.
-func (p *PathMetrics) attribute() *nl.RtAttr {
-	if *p == (PathMetrics{}) {
-		return nil
-	}
-	out := nl.NewRtAttr(unix.RTA_METRICS, nil)
-	locks := 0
-	for _, one := range []struct {
-		kind, value int
-		locked      bool
-	}{
-		{unix.RTAX_MTU, p.MTU, p.MTULock},
-		{unix.RTAX_ADVMSS, p.AdvMSS, false},
-		{unix.RTAX_HOPLIMIT, p.HopLimit, false},
-		{unix.RTAX_INITCWND, p.InitCwnd, false},
-		{unix.RTAX_INITRWND, p.InitRwnd, false},
-		{unix.RTAX_RTO_MIN, p.RTOMin, p.RTOMinLock},
-		{unix.RTAX_QUICKACK, p.QuickACK, false},
-	} {
-		if one.value > 0 {
-			out.AddRtAttr(one.kind, nl.Uint32Attr(uint32(one.value)))
-		}
-		if one.locked {
-			locks |= 1 << one.kind
-		}
-	}
-	if locks != 0 {
-		out.AddRtAttr(unix.RTAX_LOCK, nl.Uint32Attr(uint32(locks)))
-	}
-	if p.Congestion != "" {
-		out.AddRtAttr(unix.RTAX_CC_ALGO, nl.ZeroTerminated(p.Congestion))
-	}
-	return out
-}
-
 func family(a netip.Addr) uint8 {
 	if a.Is6() {
 		return unix.AF_INET6
