@@ -1,18 +1,14 @@
 package tun
 
 import (
-	"bufio"
 	"context"
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/godbus/dbus/v5"
 	"github.com/godbus/dbus/v5/prop"
+
+	"mifvif/netwatch/bus/bustest"
 )
 
 const mif0Path = dbus.ObjectPath(nmPath + "/Devices/7")
@@ -28,44 +24,6 @@ func (f *fakeManager) GetDeviceByIpIface(name string) (dbus.ObjectPath, *dbus.Er
 	return mif0Path, nil
 }
 
-// startBus runs a message bus of the test's own and returns its address.
-func startBus(t *testing.T) string {
-	t.Helper()
-	exe, err := exec.LookPath("dbus-daemon")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("dbus-daemon is not installed (apt-get install dbus), and CI must have it")
-		}
-		t.Skip("dbus-daemon is not installed (apt-get install dbus)")
-	}
-	dir := t.TempDir()
-	conf := filepath.Join(dir, "bus.conf")
-	config := fmt.Sprintf(`<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><listen>unix:path=%s/bus</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy></busconfig>`, dir)
-	if err := os.WriteFile(conf, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(exe, "--config-file="+conf, "--nofork", "--print-address")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	address, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatalf("start dbus-daemon: %v", err)
-	}
-	return strings.TrimSpace(address)
-}
-
 func connectBus(t *testing.T, address string) *dbus.Conn {
 	t.Helper()
 	conn, err := dbus.Connect(address)
@@ -77,7 +35,7 @@ func connectBus(t *testing.T, address string) *dbus.Conn {
 }
 
 func TestNetworkManagerIsToldToLeaveTheDeviceAlone(t *testing.T) {
-	address := startBus(t)
+	address := bustest.Start(t)
 	client := connectBus(t, address)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
