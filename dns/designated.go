@@ -39,14 +39,8 @@ func (s *Server) designate(in *instance) {
 				again = min(max(life, designatedLeast), designatedMost)
 			}
 		}
-		wait := time.NewTimer(again)
-		select {
-		case <-in.ctx.Done():
-			wait.Stop()
+		if !in.rest(again, in.renamed) {
 			return
-		case <-in.renamed:
-			wait.Stop()
-		case <-wait.C:
 		}
 	}
 }

@@ -171,6 +171,18 @@ func (in *instance) wake() {
 	}
 }
 
+// rest waits for a time, or until the errand is to begin anew; it is false when the
+// instance ends.
+func (in *instance) rest(d time.Duration, anew <-chan struct{}) bool {
+	select {
+	case <-in.ctx.Done():
+		return false
+	case <-anew:
+	case <-time.After(d):
+	}
+	return true
+}
+
 // end ends every instance, those to come too.
 func (t *instances) end() {
 	t.mu.Lock()

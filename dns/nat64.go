@@ -61,14 +61,8 @@ func (s *Server) seek64(in *instance) {
 				again = min(max(ttl-early64, found64Least), found64Most)
 			}
 		}
-		wait := time.NewTimer(again)
-		select {
-		case <-in.ctx.Done():
-			wait.Stop()
+		if !in.rest(again, in.changed) {
 			return
-		case <-in.changed:
-			wait.Stop()
-		case <-wait.C:
 		}
 	}
 }
