@@ -133,26 +133,19 @@ func bound(r *pvd.Report, end time.Time) {
 	if r.Portal.URI != "" {
 		r.Portal.Until = end
 	}
-	for i := range r.NextHops {
-		r.NextHops[i].Until = end
-	}
-	for i := range r.Routes {
-		r.Routes[i].Until = end
-	}
-	for i := range r.Resolvers {
-		r.Resolvers[i].Until = end
-	}
-	for i := range r.Designated {
-		r.Designated[i].Until = end
-	}
-	for i := range r.Zones {
-		r.Zones[i].Until = end
-	}
-	for i := range r.Search {
-		r.Search[i].Until = end
-	}
-	for i := range r.NTP {
-		r.NTP[i].Until = end
+	each(r.NextHops, func(h *pvd.NextHop) { h.Until = end })
+	each(r.Routes, func(x *pvd.Route) { x.Until = end })
+	each(r.Resolvers, func(x *pvd.Resolver) { x.Until = end })
+	each(r.Designated, func(x *pvd.Designation) { x.Until = end })
+	each(r.Zones, func(z *pvd.Zone) { z.Until = end })
+	each(r.Search, func(z *pvd.Zone) { z.Until = end })
+	each(r.NTP, func(x *pvd.TimeServer) { x.Until = end })
+}
+
+// each does f to every item of a list.
+func each[T any](list []T, f func(*T)) {
+	for i := range list {
+		f(&list[i])
 	}
 }
 
