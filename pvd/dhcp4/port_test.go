@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"mifvif/lab/serve"
 	"mifvif/pvd"
 	"mifvif/pvd/dhcp"
+	"mifvif/pvd/pvdtest"
 )
 
 // world is the laboratory with a source in its host that works on e1.
@@ -36,30 +36,15 @@ func world(t *testing.T, layout lab.Layout) (c *lab.Common, s *Source, next func
 	}
 	reports := make(chan pvd.Report, 100)
 	s = New(Config{Deliver: func(r pvd.Report) { reports <- r }}, slog.New(slog.DiscardHandler))
-	s.open = func(l Link) (p *dhcp.Port, err error) {
-		err = errors.Join(err, c.Host.Do(func() error {
-			p, err = openPort(l)
-			return err
-		}))
-		return p, err
+	s.open = func(l Link) (*dhcp.Port, error) {
+		return in(c.Host, func() (*dhcp.Port, error) { return openPort(l) })
 	}
-	s.inUse = func(ctx context.Context, l Link, addr netip.Addr) (taken bool, err error) {
-		err = errors.Join(err, c.Host.Do(func() error {
-			taken, err = inUse(ctx, l, addr)
-			return err
-		}))
-		return taken, err
+	s.inUse = func(ctx context.Context, l Link, addr netip.Addr) (bool, error) {
+		return in(c.Host, func() (bool, error) { return inUse(ctx, l, addr) })
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := s.Run(ctx); err != nil {
-			t.Error(err)
-		}
-	})
+	stop := pvdtest.Run(t, s.Run)
 	t.Cleanup(func() {
-		cancel()
-		running.Wait()
+		stop()
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
@@ -74,6 +59,15 @@ func world(t *testing.T, layout lab.Layout) (c *lab.Common, s *Source, next func
 		}
 		return pvd.Report{}
 	}
+}
+
+// in does something in a node's network namespace.
+func in[T any](n *lab.Node, f func() (T, error)) (out T, err error) {
+	err = n.Do(func() (err error) {
+		out, err = f()
+		return err
+	})
+	return out, err
 }
 
 func e1(t *testing.T, c *lab.Common) int {

@@ -17,6 +17,7 @@ import (
 
 	"mifvif/pvd"
 	"mifvif/pvd/dhcp"
+	"mifvif/pvd/pvdtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -106,16 +107,10 @@ func (l *fakeLink) run(t *testing.T, link Link, f func(s *Source)) {
 			defer l.mu.Unlock()
 			return slices.Contains(l.taken, addr), nil
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- s.Run(ctx) }()
+		defer pvdtest.Run(t, s.Run)()
 		s.Watch([]Link{link})
 		synctest.Wait()
 		f(s)
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
 	})
 }
 

@@ -1,10 +1,8 @@
 package dhcp6
 
 import (
-	"context"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -22,6 +20,7 @@ import (
 	"mifvif/lab"
 	"mifvif/pvd"
 	"mifvif/pvd/dhcp"
+	"mifvif/pvd/pvdtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -213,17 +212,11 @@ func run(t *testing.T, answers func(transmit [3]byte) [][]byte, f func(s *Source
 		s := New(Config{Deliver: reports.add}, slog.New(slog.DiscardHandler))
 		open, asked := fake(answers)
 		s.open = open
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- s.Run(ctx) }()
+		defer pvdtest.Run(t, s.Run)()
 		s.Watch([]Link{{Index: 2, Name: "e1"}})
 		time.Sleep(maxDelay)
 		synctest.Wait()
 		f(s, asked, &reports)
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
 	})
 }
 
@@ -317,6 +310,32 @@ func TestEveryServerOfALinkIsHeard(t *testing.T) {
 	})
 }
 
+// openIn opens the client's port in a node's network namespace.
+func openIn(n *lab.Node, l Link) (p *dhcp.Port, err error) {
+	err = n.Do(func() (err error) {
+		p, err = openPort(l)
+		return err
+	})
+	return p, err
+}
+
+// onE1 has a source ask on e1 until the test is over.
+func onE1(t *testing.T, c *lab.Common, s *Source) {
+	t.Helper()
+	stop := pvdtest.Run(t, s.Run)
+	t.Cleanup(func() {
+		stop()
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	index, err := c.Host.LinkIndex("e1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Watch([]Link{{Index: index, Name: "e1"}})
+}
+
 func TestDnsmasqAnswersInformationRequests(t *testing.T) {
 	if _, err := exec.LookPath("dnsmasq"); os.Geteuid() != 0 || err != nil {
 		if os.Getenv("CI") == "true" {
@@ -335,28 +354,8 @@ func TestDnsmasqAnswersInformationRequests(t *testing.T) {
 	}
 	reports := make(chan pvd.Report, 10)
 	s := New(Config{Deliver: func(r pvd.Report) { reports <- r }}, slog.New(slog.DiscardHandler))
-	s.open = func(l Link) (p *dhcp.Port, err error) {
-		err = errors.Join(err, c.Host.Do(func() error {
-			p, err = openPort(l)
-			return err
-		}))
-		return p, err
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	running.Go(func() { _ = s.Run(ctx) })
-	defer func() {
-		cancel()
-		running.Wait()
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	index, err := c.Host.LinkIndex("e1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Watch([]Link{{Index: index, Name: "e1"}})
+	s.open = func(l Link) (*dhcp.Port, error) { return openIn(c.Host, l) }
+	onE1(t, c, s)
 	select {
 	case r := <-reports:
 		want := []string{"dns [2001:db8:1::53]:53", "search n1.example.com", "selection 2001:db8:1::/48", "portal https://portal.n1.example.com/api"}
@@ -401,12 +400,10 @@ func TestALinkThatVanishesInTheMiddleOfAQuestion(t *testing.T) {
 	}
 	asked := make(chan struct{}, 100)
 	s := New(Config{Deliver: func(r pvd.Report) { t.Errorf("nobody has answered: %+v", r) }}, slog.New(slog.DiscardHandler))
-	s.open = func(l Link) (p *dhcp.Port, err error) {
-		if derr := c.Host.Do(func() error {
-			p, err = openPort(l)
-			return nil
-		}); derr != nil || err != nil {
-			return nil, errors.Join(derr, err)
+	s.open = func(l Link) (*dhcp.Port, error) {
+		p, err := openIn(c.Host, l)
+		if err != nil {
+			return nil, err
 		}
 		send := p.Send
 		p.Send = func(f dhcp.Frame) error {
@@ -416,21 +413,7 @@ func TestALinkThatVanishesInTheMiddleOfAQuestion(t *testing.T) {
 		}
 		return p, nil
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	running.Go(func() { _ = s.Run(ctx) })
-	defer func() {
-		cancel()
-		running.Wait()
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	index, err := c.Host.LinkIndex("e1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Watch([]Link{{Index: index, Name: "e1"}})
+	onE1(t, c, s)
 	<-asked
 	if err := c.Host.DeleteLink("e1"); err != nil {
 		t.Fatal(err)

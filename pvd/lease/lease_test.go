@@ -1,7 +1,6 @@
 package lease_test
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"mifvif/netwatch"
 	"mifvif/pvd"
 	"mifvif/pvd/lease"
+	"mifvif/pvd/pvdtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -56,10 +56,7 @@ func TestLinksOfNetworkdAreRestated(t *testing.T) {
 	if err != nil || r.Origin != pvd.FromManager {
 		t.Fatal(r, err)
 	}
-	got := lines(r)
-	for _, z := range r.Zones {
-		got = append(got, "zone "+z.Name)
-	}
+	got := pvdtest.Lines(r)
 	want := []string{"dns 192.0.2.53", "dns 2001:db8::53", "dns fe80::1%2", "search home.example.com", "zone corp.example.com", "zone 10.in-addr.arpa"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -67,25 +64,6 @@ func TestLinksOfNetworkdAreRestated(t *testing.T) {
 	if _, err := lease.ParseLink([]byte("no assignment"), 2, time.Unix(1, 0)); err == nil {
 		t.Error("what is no state file is refused")
 	}
-}
-
-func lines(r pvd.Report) (out []string) {
-	for _, x := range r.NextHops {
-		out = append(out, "hop "+x.Addr.String())
-	}
-	for _, x := range r.Routes {
-		out = append(out, "route "+x.Dst.String())
-	}
-	for _, x := range r.Resolvers {
-		out = append(out, "dns "+x.Addr.Addr().String())
-	}
-	for _, x := range r.NTP {
-		out = append(out, "ntp "+x.Addr.String())
-	}
-	for _, x := range r.Search {
-		out = append(out, "search "+x.Name)
-	}
-	return out
 }
 
 func TestLeasesOfNetworkdAreRestated(t *testing.T) {
@@ -100,7 +78,7 @@ func TestLeasesOfNetworkdAreRestated(t *testing.T) {
 		"JSON": {young, []string{"hop 10.1.0.1", "route 10.66.0.0/24", "dns 10.1.0.53", "dns 10.1.0.54", "ntp 10.1.0.123"}},
 	} {
 		r, err := lease.ParseLease([]byte(test.content), 2, time.Unix(1, 0))
-		if diff := cmp.Diff(test.want, lines(r)); diff != "" || err != nil || r.Origin != pvd.FromDHCPv4 || r.Ifindex != 2 {
+		if diff := cmp.Diff(test.want, pvdtest.Lines(r)); diff != "" || err != nil || r.Origin != pvd.FromDHCPv4 || r.Ifindex != 2 {
 			t.Errorf("%s: %v\n%s", name, err, diff)
 		}
 	}
@@ -118,15 +96,7 @@ func TestLeasesAreFollowed(t *testing.T) {
 	dir := t.TempDir()
 	reports := make(chan pvd.Report, 10)
 	s := lease.New(lease.Config{Directory: dir, Deliver: func(r pvd.Report) { reports <- r }}, slog.New(slog.DiscardHandler))
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- s.Run(ctx) }()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
+	defer pvdtest.Run(t, s.Run)()
 	for name, content := range map[string]string{"leases/2": old, "links/3": link} {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700), os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600)); err != nil {
 			t.Fatal(err)

@@ -1,7 +1,6 @@
 package lease_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,6 +16,7 @@ import (
 	"mifvif/netwatch"
 	"mifvif/pvd"
 	"mifvif/pvd/lease"
+	"mifvif/pvd/pvdtest"
 )
 
 // networkd is where distributions have it.
@@ -66,24 +66,13 @@ func TestWhatNetworkdWritesIsRead(t *testing.T) {
 	s := lease.New(lease.Config{
 		Directory: fmt.Sprintf("/proc/%d/root%s", process.Pid(), lease.Directory), Deliver: func(r pvd.Report) { reports <- r },
 	}, slog.New(slog.DiscardHandler))
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- s.Run(ctx) }()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
+	defer pvdtest.Run(t, s.Run)()
 	want := map[pvd.Origin][]string{
 		pvd.FromDHCPv4:  {"hop 10.1.0.1", "route 10.66.0.0/24", "dns 10.1.0.53", "ntp 10.1.0.123"},
 		pvd.FromManager: {"dns 192.0.2.53", "search home.example.com", "zone corp.example.com"},
 	}
 	has := func(r pvd.Report) bool {
-		have := lines(r)
-		for _, z := range r.Zones {
-			have = append(have, "zone "+z.Name)
-		}
+		have := pvdtest.Lines(r)
 		for _, w := range want[r.Origin] {
 			if !slices.Contains(have, w) {
 				return false

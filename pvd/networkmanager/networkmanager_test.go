@@ -1,7 +1,6 @@
 package networkmanager
 
 import (
-	"context"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -17,30 +16,13 @@ import (
 	"mifvif/netwatch"
 	"mifvif/netwatch/bus/bustest"
 	"mifvif/pvd"
+	"mifvif/pvd/pvdtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func lines(r pvd.Report) []string {
-	out := []string{string(r.Origin)}
-	for _, x := range r.NextHops {
-		out = append(out, "hop "+x.Addr.String())
-	}
-	for _, x := range r.Routes {
-		out = append(out, "route "+x.Dst.String())
-	}
-	for _, x := range r.Resolvers {
-		out = append(out, "dns "+x.Addr.Addr().String())
-	}
-	for _, x := range r.NTP {
-		out = append(out, "ntp "+x.Addr.String())
-	}
-	for _, x := range r.Search {
-		out = append(out, "search "+x.Name)
-	}
-	for _, x := range r.Zones {
-		out = append(out, "zone "+x.Name)
-	}
+	out := append([]string{string(r.Origin)}, pvdtest.Lines(r)...)
 	if r.MTU > 0 {
 		out = append(out, "mtu")
 	}
@@ -200,15 +182,7 @@ func TestNetworkManagerIsFollowed(t *testing.T) {
 	defer conn.Close()
 	reports := make(chan pvd.Report, 100)
 	s := New(Config{Bus: address, Deliver: func(r pvd.Report) { reports <- r }}, slog.New(slog.DiscardHandler))
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- s.Run(ctx) }()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
+	defer pvdtest.Run(t, s.Run)()
 	s.Watch(netwatch.Link{Index: 2, Name: "e1"}, netwatch.Link{Index: 3, Name: "e2"})
 
 	// until is the next report of an origin that says all of this.

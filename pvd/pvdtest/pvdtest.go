@@ -1,0 +1,48 @@
+// Package pvdtest is what the tests of several sources do alike.
+package pvdtest
+
+import (
+	"context"
+	"testing"
+
+	"mifvif/pvd"
+)
+
+// Run runs a source until the returned function is called, which waits for its end
+// and has the test fail if that was an error.
+func Run(t *testing.T, run func(context.Context) error) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- run(ctx) }()
+	return func() {
+		t.Helper()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Lines are the objects of a report that managers of leases know of, in words.
+func Lines(r pvd.Report) (out []string) {
+	for _, x := range r.NextHops {
+		out = append(out, "hop "+x.Addr.String())
+	}
+	for _, x := range r.Routes {
+		out = append(out, "route "+x.Dst.String())
+	}
+	for _, x := range r.Resolvers {
+		out = append(out, "dns "+x.Addr.Addr().String())
+	}
+	for _, x := range r.NTP {
+		out = append(out, "ntp "+x.Addr.String())
+	}
+	for _, x := range r.Search {
+		out = append(out, "search "+x.Name)
+	}
+	for _, x := range r.Zones {
+		out = append(out, "zone "+x.Name)
+	}
+	return out
+}
