@@ -77,10 +77,7 @@ func (e *Env) halfFull(ctx context.Context) error {
 	if err := pause(ctx, noticing); err != nil {
 		return err
 	}
-	if err := e.newFlows(ctx, "n1"); err != nil {
-		return fmt.Errorf("with the first uplink at half its rate: %w", err)
-	}
-	return nil
+	return e.newFlows(ctx, "n1", "at half its rate")
 }
 
 // full loads it with two downloads as fast as they go, and ends them.
@@ -109,17 +106,14 @@ func (e *Env) full(ctx context.Context) error {
 	if err := e.found(ctx); err != nil {
 		return err
 	}
-	if err := e.newFlows(ctx, "n2"); err != nil {
-		return fmt.Errorf("with the first uplink full: %w", err)
+	if err := e.newFlows(ctx, "n2", "full"); err != nil {
+		return err
 	}
 	stop()
 	if err := pause(ctx, noticing); err != nil {
 		return err
 	}
-	if err := e.newFlows(ctx, "n1"); err != nil {
-		return fmt.Errorf("with the first uplink free again: %w", err)
-	}
-	return nil
+	return e.newFlows(ctx, "n1", "free again")
 }
 
 // found opens flows until one takes the second uplink: where no bandwidth is
@@ -138,15 +132,15 @@ func (e *Env) found(ctx context.Context) error {
 }
 
 // newFlows opens a flow every tenth of a second, for some seconds, and wants
-// each of them on one network.
-func (e *Env) newFlows(ctx context.Context, network string) error {
+// each of them on one network, since the first uplink is as it is.
+func (e *Env) newFlows(ctx context.Context, network, first string) error {
 	for i := range 30 {
 		t, err := e.Ask(ctx, public4(lab.PortEcho), lab.SocketOptions{})
 		if err != nil {
 			return err
 		}
 		if t.Network != network {
-			return fmt.Errorf("new flow %d was carried by %s, want %s", i, t.Network, network)
+			return fmt.Errorf("with the first uplink %s new flow %d was carried by %s, want %s", first, i, t.Network, network)
 		}
 		if err := pause(ctx, 100*time.Millisecond); err != nil {
 			return err

@@ -254,11 +254,8 @@ func rightRouter(names ...string) func(context.Context, *Env) error {
 			return err
 		}
 		for range 10 {
-			for name, src := range sources {
-				err := e.Carried(ctx, name, public6(lab.PortEcho), lab.SocketOptions{Source: netip.AddrPortFrom(src, 0)})
-				if err != nil {
-					return errors.Join(fmt.Errorf("an app bound to %v: %w", src, err), hops.verdict(1))
-				}
+			if err := e.carriedFrom(ctx, sources); err != nil {
+				return errors.Join(err, hops.verdict(1))
 			}
 		}
 		for range 50 {
@@ -270,6 +267,16 @@ func rightRouter(names ...string) func(context.Context, *Env) error {
 		}
 		return hops.verdict(300)
 	}
+}
+
+// carriedFrom sends from each network's source address, as an app bound to it.
+func (e *Env) carriedFrom(ctx context.Context, sources map[string]netip.Addr) error {
+	for network, src := range sources {
+		if err := e.Carried(ctx, network, public6(lab.PortEcho), lab.SocketOptions{Source: netip.AddrPortFrom(src, 0)}); err != nil {
+			return fmt.Errorf("an app bound to %v: %w", src, err)
+		}
+	}
+	return nil
 }
 
 // rightRouters is rightRouter for two routers of two domains, then of one: r3b begins
@@ -301,10 +308,8 @@ func rightRouters(ctx context.Context, e *Env) error {
 		return err
 	}
 	for range 10 {
-		for name, src := range sources {
-			if err := e.Carried(ctx, name, public6(lab.PortEcho), lab.SocketOptions{Source: netip.AddrPortFrom(src, 0)}); err != nil {
-				return errors.Join(fmt.Errorf("an app bound to %v of one domain: %w", src, err), hops.verdict(1))
-			}
+		if err := e.carriedFrom(ctx, sources); err != nil {
+			return errors.Join(fmt.Errorf("of one domain: %w", err), hops.verdict(1))
 		}
 		if _, err := e.Ask(ctx, public6(onlyR3a), lab.SocketOptions{}); err != nil {
 			return errors.Join(fmt.Errorf("a flow of one domain: %w", err), hops.verdict(1))
