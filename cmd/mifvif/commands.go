@@ -143,9 +143,8 @@ func (c *commands) cellOf(number byte) *cell.Cell {
 // command implements control.CommandFunc. A domain that is there and cannot be used
 // is no reason to refuse: what the command sends is refused until it can.
 func (d *daemon) command(uid uint32, name string) (func(context.Context, *net.UnixConn), error) {
-	p := d.current.Load().ByName(name)
-	if p == nil {
-		return nil, fmt.Errorf("there is no domain %q (there are: %s)", name, d.domainNames())
+	if _, err := domainNamed(d.current.Load(), name); err != nil {
+		return nil, err
 	}
 	if rule, barred := d.barred(uid, name); barred {
 		return nil, control.Refused{Err: fmt.Errorf("refused by policy: rule %q keeps the command's flows off %s", rule, name)}
@@ -163,17 +162,6 @@ func (d *daemon) command(uid uint32, name string) (func(context.Context, *net.Un
 		_ = conn.SetWriteDeadline(time.Now().Add(graceful))
 		_ = json.NewEncoder(conn).Encode(word) // the client has gone, if anything
 	}, nil
-}
-
-func (d *daemon) domainNames() string {
-	var all []string
-	for _, p := range d.current.Load().All() {
-		all = append(all, p.Name)
-	}
-	if len(all) == 0 {
-		return "none"
-	}
-	return strings.Join(all, ", ")
 }
 
 // barred returns the rule that keeps everything a user's command sends off a domain.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -72,8 +71,8 @@ func (d drains) over(name string) bool {
 
 // drain has the publisher drain a domain or stop draining it.
 func (d *daemon) drain(ctx context.Context, q control.Drain) error {
-	if d.current.Load().ByName(q.PvD) == nil {
-		return control.Mistake{Err: fmt.Errorf("there is no domain %q (see: mifvif pvds)", q.PvD)}
+	if _, err := domainNamed(d.current.Load(), q.PvD); err != nil {
+		return err
 	}
 	o := order{done: make(chan struct{}), drain: &q}
 	select {

@@ -368,7 +368,7 @@ func TestCommandsExitIsPassedOn(t *testing.T) {
 		code int
 		says string
 	}{
-		{[]string{"exec", "--pvd", "e9", "true"}, 1, `there is no domain "e9" (there are: e1, e2)`},
+		{[]string{"exec", "--pvd", "e9", "true"}, 2, `there is no domain "e9" (there are: e1, e2)`},
 		{[]string{"exec", "--pvd", "e1", "no-such-command"}, 1, "run no-such-command: executable file not found"},
 		{[]string{"exec", "--pvd", "e1", "/etc/passwd"}, 1, "permission denied"},
 		{[]string{"exec", "true"}, 2, "--pvd"},

@@ -24,6 +24,9 @@ func flowsCommand(g *globals) *cobra.Command {
 		Short: "Live flows: app side, uplink side, domain, rule and reason",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := known(cmd.Context(), g.client(), pvd); err != nil {
+				return err
+			}
 			if follow {
 				return followFlows(cmd.Context(), cmd.OutOrStdout(), g, pvd)
 			}

@@ -49,9 +49,9 @@ func portalPage(d *pvd.Domain) string {
 // captive returns the domain whose portal is meant.
 func captive(set *pvd.Set, name string) (*pvd.Domain, error) {
 	if name != "" {
-		switch d := set.ByName(name); {
-		case d == nil:
-			return nil, fmt.Errorf("there is no domain %q (mifvif pvds names them)", name)
+		switch d, err := domainNamed(set, name); {
+		case err != nil:
+			return nil, err
 		case d.State != pvd.Captive:
 			return nil, fmt.Errorf("%s is not captive: it is %s, %s", name, d.State, d.Reason)
 		default:

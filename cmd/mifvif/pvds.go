@@ -37,18 +37,6 @@ func pvdsCommand(g *globals) *cobra.Command {
 	}, g)
 }
 
-// only returns the domain of that name.
-func only(all []control.PvD, name string) ([]control.PvD, error) {
-	var names []string
-	for _, p := range all {
-		if p.Name == name {
-			return []control.PvD{p}, nil
-		}
-		names = append(names, p.Name)
-	}
-	return nil, fmt.Errorf("there is no domain %q (there are: %s)", name, orDash(names...))
-}
-
 func printPvD(w io.Writer, p control.PvD) {
 	fmt.Fprintf(w, "%s  %s on %s: %s\n", p.Name, p.State, p.Interface, p.Reason)
 	for _, o := range p.Objects {

@@ -70,6 +70,9 @@ func printResolution(w io.Writer, r control.Resolution) {
 }
 
 func listCache(ctx context.Context, w io.Writer, g *globals, pvd string) error {
+	if err := known(ctx, g.client(), pvd); err != nil {
+		return err
+	}
 	all, err := g.client().Cache(ctx)
 	if err != nil {
 		return err
@@ -96,8 +99,9 @@ func listCache(ctx context.Context, w io.Writer, g *globals, pvd string) error {
 func (d *daemon) resolve(ctx context.Context, q control.NameQuestion) (control.Resolution, error) {
 	var in *pvd.Domain
 	if q.PvD != "" {
-		if in = d.current.Load().ByName(q.PvD); in == nil {
-			return control.Resolution{}, control.Mistake{Err: fmt.Errorf("there is no domain %q (see: mifvif status)", q.PvD)}
+		var err error
+		if in, err = domainNamed(d.current.Load(), q.PvD); err != nil {
+			return control.Resolution{}, err
 		}
 	}
 	if q.Type == "" {
