@@ -7,7 +7,8 @@
 // with both default routes and their metrics. What the kernel passes too proves
 // nothing about mifvif, and its title says so ("the kernel too").
 //
-// run.go plays, env.go, talk.go and see.go are what scenarios are written with,
+// run.go plays, env.go, talk.go, see.go, hops.go, stream.go and domain.go are what
+// scenarios are written with,
 // rows_*.go are the rows in the order of RFC 6418, checks.go and load.go what
 // else a host's traffic needs.
 package scenario

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -101,4 +102,33 @@ func zoneStays(ctx context.Context, e *Env) error {
 		}
 	}
 	return e.OnlyAsked(corpZone+".", "vpn")
+}
+
+func brokenPolicy(ctx context.Context, e *Env) error {
+	if e.Daemon == nil {
+		return errNoDaemon
+	}
+	for broken, says := range map[string]string{
+		"rules:\n  - {name: a, require: [e1], forbid: [e1]}\n":                               `mifvif.yaml:2:5: rule "a" forbids every domain`,
+		"rules:\n  - {name: a, locked: true, require: [e1]}\n  - {name: b, require: [e2]}\n": `mifvif.yaml:3:5: rule "b" contradicts the locked rule "a"`,
+		"rules: &r\n  - {name: a, require: *r}\n":                                            "mifvif.yaml:",
+		"rules: [\n":  "mifvif.yaml:1:",
+		"rulez: []\n": "mifvif.yaml:1:1:",
+		strings.Replace(byPort, "prefer: [e2]", "prefer: [e2], locked: maybe", 1): "mifvif.yaml:6:",
+	} {
+		if err := e.Daemon.SetConfig(broken); err != nil {
+			return err
+		}
+		exit, err := e.Daemon.CLI(ctx, "reload")
+		if err != nil {
+			return err
+		}
+		if exit.Code != 2 || !strings.Contains(exit.Stderr, says) {
+			return fmt.Errorf("a broken policy was taken, or not said where it is broken (%s): %v", says, exit)
+		}
+		if err := e.all(ctx, 3, "n2", public4(firstE2), lab.SocketOptions{}); err != nil {
+			return fmt.Errorf("the old policy is not in force: %w", err)
+		}
+	}
+	return nil
 }

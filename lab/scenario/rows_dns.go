@@ -229,37 +229,3 @@ func ownCaches(ctx context.Context, e *Env) error {
 	}
 	return nil
 }
-
-func plainRouters() lab.Layout { return lab.TwoRouters(nil) }
-
-// zonesByRouter names the domains of two routers that name none, with a zone each;
-// their resolvers are those they advertise.
-const zonesByRouter = `
-pvds:
-  - {name: alpha, interface: e3, next_hops: ["fe80::3"], dns: {zones: [r3a.example.com]}}
-  - {name: beta, interface: e3, next_hops: ["fe80::4"], dns: {zones: [r3b.example.com]}}
-`
-
-func resolverByRouter(ctx context.Context, e *Env) error {
-	if _, err := e.parted(ctx, "alpha", "beta"); err != nil {
-		return err
-	}
-	for range 5 {
-		for _, n := range e.routers() {
-			name := "own." + n.Name + ".example.com"
-			own := netip.MustParseAddr(fmt.Sprintf("2001:db8:%d::80", n.Number))
-			if err := within(ctx, func() error { return e.reaches6(ctx, name, own, n.Name) }); err != nil {
-				return err
-			}
-			if _, err := e.Resolve(ctx, fmt.Sprintf("no%d.%s.example.com", time.Now().UnixNano(), n.Name), dns.TypeAAAA); err != nil {
-				return err
-			}
-		}
-	}
-	for _, n := range e.routers() {
-		if err := e.OnlyAsked(n.Name+".example.com.", n.Name); err != nil {
-			return err
-		}
-	}
-	return nil
-}

@@ -3,7 +3,6 @@ package scenario
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"mifvif/lab"
@@ -14,31 +13,6 @@ func eventRows() []Scenario {
 	return []Scenario{
 		{ID: "3.9-3", Title: "every change of a network's state, and every flow that goes on elsewhere, is one event", Config: byPort, Run: eachOnce},
 	}
-}
-
-// stream is what `mifvif watch` shows.
-type stream struct{ all func() []event }
-
-// watch begins to watch.
-func (e *Env) watch(ctx context.Context) (*stream, error) {
-	all, err := e.watchEvents(ctx)
-	return &stream{all}, err
-}
-
-// of returns the events so far of a type and a domain, "" for any.
-func (s *stream) of(kind, domain string) []event {
-	return slices.DeleteFunc(s.all(), func(e event) bool { return e.Type != kind || domain != "" && e.PvD != domain })
-}
-
-// once waits until there is one event of a type, and no more.
-func (s *stream) once(ctx context.Context, kind, domain, says string) error {
-	return within(ctx, func() error {
-		got := s.of(kind, domain)
-		if len(got) != 1 || !strings.Contains(got[0].Detail, says) {
-			return fmt.Errorf("events %s of %s: %v, want one of %q", kind, domain, got, says)
-		}
-		return nil
-	})
 }
 
 func eachOnce(ctx context.Context, e *Env) error {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"mifvif/lab"
@@ -62,14 +64,18 @@ func reachableOnlyThere(ctx context.Context, e *Env) error {
 }
 
 // secondBetter has both networks advertise, and n2 say that it is the better one.
-func secondBetter() lab.Layout {
-	return advertised(func(n lab.Network) nd.RA {
+func secondBetter() lab.Layout { return advertised(preferring("n2", nd.High)) }
+
+// preferring has the router of one network say how much it is to be preferred
+// (RFC 4191 2.1).
+func preferring(network string, preference uint8) func(lab.Network) nd.RA {
+	return func(n lab.Network) nd.RA {
 		ra := n.PlainAdvert()
-		if n.Name == "n2" {
-			ra.Preference = nd.High
+		if n.Name == network {
+			ra.Preference = preference
 		}
 		return ra
-	})
+	}
 }
 
 func bothAdvertise() lab.Layout { return advertised(lab.Network.PlainAdvert) }
@@ -84,7 +90,7 @@ func advertised(advert func(lab.Network) nd.RA) lab.Layout {
 }
 
 func operatorPrefers(ctx context.Context, e *Env) error {
-	if err := within(ctx, func() error { return e.allBy(ctx, "n2", 20) }); err != nil {
+	if err := within(ctx, func() error { return e.all(ctx, 20, "n2", public6(lab.PortEcho), lab.SocketOptions{}) }); err != nil {
 		return err
 	}
 	for name, preference := range map[string]uint8{"n1": nd.Medium, "n2": nd.Low} {
@@ -92,7 +98,7 @@ func operatorPrefers(ctx context.Context, e *Env) error {
 		ra.Preference = preference
 		e.Advertisers[name].Set(ra)
 	}
-	if err := within(ctx, func() error { return e.allBy(ctx, "n1", 20) }); err != nil || e.Daemon == nil {
+	if err := within(ctx, func() error { return e.all(ctx, 20, "n1", public6(lab.PortEcho), lab.SocketOptions{}) }); err != nil || e.Daemon == nil {
 		return err
 	}
 	x, err := e.explain(ctx, lab.Public6().String())
@@ -100,21 +106,6 @@ func operatorPrefers(ctx context.Context, e *Env) error {
 		err = fmt.Errorf("explained by %v, and not by the operator of n2", x.Rules)
 	}
 	return err
-}
-
-// allBy returns an error unless that many connections to the public server are
-// carried by one network.
-func (e *Env) allBy(ctx context.Context, network string, count int) error {
-	for range count {
-		t, err := e.Ask(ctx, public6(lab.PortEcho), lab.SocketOptions{})
-		if err != nil {
-			return err
-		}
-		if t.Network != network {
-			return fmt.Errorf("carried by %s, want %s", t.Network, network)
-		}
-	}
-	return nil
 }
 
 const publicAtE1 = `
@@ -190,4 +181,49 @@ func formedFromMAC(e *Env, network string) (netip.Addr, error) {
 		return netip.AddrFrom16(a), nil
 	}
 	return netip.Addr{}, errors.New("the host has no link-local address on " + n.Link)
+}
+
+// sharedLink names the two domains of a shared link; nobody prefers any.
+const sharedLink = `
+pvds:
+  - {name: alpha, interface: e3, next_hops: ["fe80::3"]}
+  - {name: beta, interface: e3, next_hops: ["fe80::4"]}
+rules:
+  - {name: shared, forbid: [e1, e2]}
+`
+
+// overloaded has r3b ask to be used last.
+func overloaded() lab.Layout { return lab.TwoRouters(preferring("r3b", nd.Low)) }
+
+func operatorAdvises(ctx context.Context, e *Env) error {
+	if _, err := e.parted(ctx, "alpha", "beta"); err != nil {
+		return err
+	}
+	echo := public6(lab.PortEcho)
+	if err := e.all(ctx, 10, "r3a", echo, lab.SocketOptions{}); err != nil {
+		return err
+	}
+	told, err := e.watch(ctx)
+	if err != nil {
+		return err
+	}
+	if err := e.user(ctx, "rules:\n  - {name: mine, prefer: [beta]}\n"); err != nil {
+		return err
+	}
+	for range 3 {
+		if err := e.carriedAs(ctx, userID, "r3b", echo); err != nil {
+			return err
+		}
+	}
+	x, err := e.explain(ctx, lab.Public6().String(), "--user", strconv.Itoa(userID))
+	if err != nil {
+		return err
+	}
+	if len(x.Conflicts) != 1 || x.Conflicts[0].Winner != "mine" || !strings.Contains(x.Conflicts[0].Loser, "beta") {
+		return fmt.Errorf("conflicts %+v, want the router's preference overruled by the user's rule", x.Conflicts)
+	}
+	if err := told.once(ctx, "conflict", "", `"mine" stands above "router preference of beta"`); err != nil {
+		return err
+	}
+	return e.all(ctx, 5, "r3a", echo, lab.SocketOptions{})
 }

@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strconv"
-	"strings"
 
 	"mifvif/lab"
-	"mifvif/lab/nd"
 )
 
 // policyRows are RFC 6418 3.7, 3.8, 4.2, 4.3, 5.3, 5.5 and 6 where several actors
@@ -53,20 +50,6 @@ rules:
   - {name: house, prefer: [n1, n2]}
 `
 
-// all has count new flows, which must all be carried by one network.
-func (e *Env) all(ctx context.Context, count int, network string, dst netip.AddrPort, opt lab.SocketOptions) error {
-	for range count {
-		t, err := e.Ask(ctx, dst, opt)
-		if err != nil {
-			return err
-		}
-		if t.Network != network {
-			return fmt.Errorf("a flow to %v was carried by %s, want %s", dst, t.Network, network)
-		}
-	}
-	return nil
-}
-
 func meteredLast(ctx context.Context, e *Env) error {
 	echo := public4(lab.PortEcho)
 	if err := e.all(ctx, 10, "n2", echo, lab.SocketOptions{}); err != nil {
@@ -76,88 +59,6 @@ func meteredLast(ctx context.Context, e *Env) error {
 		return err
 	}
 	return within(ctx, func() error { return e.all(ctx, 1, "n1", echo, lab.SocketOptions{}) })
-}
-
-func brokenPolicy(ctx context.Context, e *Env) error {
-	if e.Daemon == nil {
-		return errNoDaemon
-	}
-	for broken, says := range map[string]string{
-		"rules:\n  - {name: a, require: [e1], forbid: [e1]}\n":                               `mifvif.yaml:2:5: rule "a" forbids every domain`,
-		"rules:\n  - {name: a, locked: true, require: [e1]}\n  - {name: b, require: [e2]}\n": `mifvif.yaml:3:5: rule "b" contradicts the locked rule "a"`,
-		"rules: &r\n  - {name: a, require: *r}\n":                                            "mifvif.yaml:",
-		"rules: [\n":  "mifvif.yaml:1:",
-		"rulez: []\n": "mifvif.yaml:1:1:",
-		strings.Replace(byPort, "prefer: [e2]", "prefer: [e2], locked: maybe", 1): "mifvif.yaml:6:",
-	} {
-		if err := e.Daemon.SetConfig(broken); err != nil {
-			return err
-		}
-		exit, err := e.Daemon.CLI(ctx, "reload")
-		if err != nil {
-			return err
-		}
-		if exit.Code != 2 || !strings.Contains(exit.Stderr, says) {
-			return fmt.Errorf("a broken policy was taken, or not said where it is broken (%s): %v", says, exit)
-		}
-		if err := e.all(ctx, 3, "n2", public4(firstE2), lab.SocketOptions{}); err != nil {
-			return fmt.Errorf("the old policy is not in force: %w", err)
-		}
-	}
-	return nil
-}
-
-// sharedLink names the two domains of a shared link; nobody prefers any.
-const sharedLink = `
-pvds:
-  - {name: alpha, interface: e3, next_hops: ["fe80::3"]}
-  - {name: beta, interface: e3, next_hops: ["fe80::4"]}
-rules:
-  - {name: shared, forbid: [e1, e2]}
-`
-
-// overloaded has r3b ask to be used last.
-func overloaded() lab.Layout {
-	return lab.TwoRouters(func(n lab.Network) nd.RA {
-		ra := n.PlainAdvert()
-		if n.Name == "r3b" {
-			ra.Preference = nd.Low
-		}
-		return ra
-	})
-}
-
-func operatorAdvises(ctx context.Context, e *Env) error {
-	if _, err := e.parted(ctx, "alpha", "beta"); err != nil {
-		return err
-	}
-	echo := public6(lab.PortEcho)
-	if err := e.all(ctx, 10, "r3a", echo, lab.SocketOptions{}); err != nil {
-		return err
-	}
-	told, err := e.watch(ctx)
-	if err != nil {
-		return err
-	}
-	if err := e.user(ctx, "rules:\n  - {name: mine, prefer: [beta]}\n"); err != nil {
-		return err
-	}
-	for range 3 {
-		if err := e.carriedAs(ctx, userID, "r3b", echo); err != nil {
-			return err
-		}
-	}
-	x, err := e.explain(ctx, lab.Public6().String(), "--user", strconv.Itoa(userID))
-	if err != nil {
-		return err
-	}
-	if len(x.Conflicts) != 1 || x.Conflicts[0].Winner != "mine" || !strings.Contains(x.Conflicts[0].Loser, "beta") {
-		return fmt.Errorf("conflicts %+v, want the router's preference overruled by the user's rule", x.Conflicts)
-	}
-	if err := told.once(ctx, "conflict", "", `"mine" stands above "router preference of beta"`); err != nil {
-		return err
-	}
-	return e.all(ctx, 5, "r3a", echo, lab.SocketOptions{})
 }
 
 // contested has both networks route the public server's prefix, n1 by the worse

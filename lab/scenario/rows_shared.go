@@ -2,13 +2,13 @@ package scenario
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/miekg/dns"
 
 	"mifvif/lab"
 	"mifvif/lab/nd"
@@ -60,121 +60,7 @@ func namesItself(n lab.Network) nd.RA {
 
 // secondPreferred has r3b, which names no domain as r3a, say that it is the better
 // router: its preference must not count for sources of r3a (RFC 8028 3.1).
-func secondPreferred() lab.Layout {
-	return lab.TwoRouters(func(n lab.Network) nd.RA {
-		ra := n.PlainAdvert()
-		if n.Name == "r3b" {
-			ra.Preference = nd.High
-		}
-		return ra
-	})
-}
-
-// routers are the networks on the shared link.
-func (e *Env) routers() []lab.Network { return []lab.Network{e.Network("r3a"), e.Network("r3b")} }
-
-// formed waits until the host has formed an address of a router's prefix.
-func (e *Env) formed(ctx context.Context, n lab.Network) (formed netip.Addr, err error) {
-	return formed, within(ctx, func() error {
-		all, err := e.Host.Addresses(n.Link)
-		if err != nil {
-			return err
-		}
-		i := slices.IndexFunc(all, func(p netip.Prefix) bool { return n.Link6().Contains(p.Addr()) })
-		if i < 0 {
-			return fmt.Errorf("the host has no address in %v, it has %v", n.Link6(), all)
-		}
-		formed = all[i].Addr()
-		return nil
-	})
-}
-
-// parted waits until the host has an address of each router of the shared link,
-// which it returns, and until mifvif has heard them both.
-func (e *Env) parted(ctx context.Context, names ...string) (map[string]netip.Addr, error) {
-	formed := make(map[string]netip.Addr)
-	for _, n := range e.routers() {
-		var err error
-		if formed[n.Name], err = e.formed(ctx, n); err != nil {
-			return nil, err
-		}
-	}
-	if e.Daemon == nil {
-		return formed, nil
-	}
-	return formed, within(ctx, func() error {
-		all, err := e.domains(ctx)
-		if err != nil {
-			return err
-		}
-		for i, n := range e.routers() {
-			if err := all[names[i]].is(n, formed[n.Name]); err != nil {
-				return fmt.Errorf("domain %s: %w", names[i], err)
-			}
-		}
-		return nil
-	})
-}
-
-// is returns an error unless a domain has what a router advertised and nothing of
-// another.
-func (d domain) is(n lab.Network, source netip.Addr) error {
-	resolver := struct{ Address, Origin string }{netip.AddrPortFrom(n.Resolver6(), 53).String(), "ra"}
-	if d.Interface != n.Link || d.State != "online" || !slices.Equal(d.Sources, []string{source.String()}) ||
-		!slices.Equal(d.NextHops, []string{n.Gateway6().String()}) || !slices.Contains(d.DNS, resolver) || len(d.DNS) != 1 {
-		return fmt.Errorf("it is not what %s advertised: %+v", n.Name, d)
-	}
-	return nil
-}
-
-// hops observes the shared link for packets that go to the wrong router.
-type hops struct {
-	capture *lab.Capture
-	macs    map[string][6]byte // of the routers
-	env     *Env
-}
-
-func (e *Env) watchHops() (*hops, error) {
-	h := &hops{macs: make(map[string][6]byte), env: e}
-	for _, n := range e.routers() {
-		mac, err := e.Node(n.Name).MAC("lan")
-		if err != nil {
-			return nil, err
-		}
-		h.macs[n.Name] = mac
-	}
-	var err error
-	h.capture, err = e.Host.Capture("e3", func(r lab.Record) bool {
-		return r.Out && r.Src.Is6() && r.Src.IsGlobalUnicast() && r.Dst.IsGlobalUnicast()
-	})
-	return h, err
-}
-
-// verdict returns an error if a packet went to another router than its source's,
-// or if any router got too few for a proof.
-func (h *hops) verdict(atLeast int) error {
-	seen := map[string]int{}
-	for _, r := range h.capture.Records() {
-		owner := h.env.NetworkOf(r.Src)
-		if mac, ok := h.macs[owner]; !ok || r.DstMAC != mac {
-			return fmt.Errorf("a packet with a source of %q went to %x (the routers are %x): %v", owner, r.DstMAC, h.macs, r)
-		}
-		seen[owner]++
-	}
-	missed, err := h.capture.Missed()
-	if err != nil {
-		return err
-	}
-	if missed > 0 {
-		return errBlind
-	}
-	for name := range h.macs {
-		if seen[name] < atLeast {
-			return fmt.Errorf("%s got %d packets, want at least %d: %v", name, seen[name], atLeast, seen)
-		}
-	}
-	return nil
-}
+func secondPreferred() lab.Layout { return lab.TwoRouters(preferring("r3b", nd.High)) }
 
 func twoDomains(ctx context.Context, e *Env) error {
 	if _, err := e.parted(ctx, "a.example.org", "e3"); err != nil {
@@ -202,43 +88,6 @@ func twoDomains(ctx context.Context, e *Env) error {
 		}
 	}
 	return nil
-}
-
-// domain is what scripts read of a domain in `pvds --json`.
-type domain struct {
-	Name, ID, Interface, State string
-	Explicit                   bool
-	Sources                    []string
-	NextHops                   []string `json:"next_hops"`
-	DNS                        []struct{ Address, Origin string }
-	Objects                    []object
-}
-
-type object struct {
-	Kind, Value, Origin string
-	Lifetime            *float64
-}
-
-// domains asks for all domains, by name.
-func (e *Env) domains(ctx context.Context) (map[string]domain, error) {
-	var all []domain
-	if err := e.JSON(ctx, &all, "pvds"); err != nil {
-		return nil, err
-	}
-	named := make(map[string]domain)
-	for _, d := range all {
-		named[d.Name] = d
-	}
-	return named, nil
-}
-
-// resolvers returns the addresses of a domain's resolvers.
-func (d domain) resolvers() []string {
-	var all []string
-	for _, r := range d.DNS {
-		all = append(all, r.Address)
-	}
-	return all
 }
 
 // rightRouter sends by both routers, whose domains have these names: apps that
@@ -367,10 +216,8 @@ func sourcePerHop(ctx context.Context, e *Env) error {
 	if err != nil {
 		return err
 	}
-	for name, src := range sources {
-		if err := e.Carried(ctx, name, public6(lab.PortEcho), lab.SocketOptions{Source: netip.AddrPortFrom(src, 0)}); err != nil {
-			return errors.Join(fmt.Errorf("an app bound to %v: %w", src, err), hops.verdict(1))
-		}
+	if err := e.carriedFrom(ctx, sources); err != nil {
+		return errors.Join(err, hops.verdict(1))
 	}
 	used := map[string]int{}
 	for range 200 {
@@ -389,113 +236,35 @@ func sourcePerHop(ctx context.Context, e *Env) error {
 	return hops.verdict(20)
 }
 
-// expires lets one of a router's objects run out: it goes, and nothing else does,
-// neither of the router's domain nor of another.
-func expires(ctx context.Context, e *Env) error {
-	const lifetime = 3 * time.Second
-	if _, err := e.parted(ctx, "a.example.org", "e3"); err != nil {
-		return err
-	}
-	events, err := e.watchEvents(ctx)
-	if err != nil {
-		return err
-	}
-	r3a, voice := e.Network("r3a"), e.Advertisers["r3a"]
-	short := netip.MustParseAddr("2001:db8:3::99")
-	plain := namesItself(r3a).With(nd.Search(time.Hour, "corp.example.org"), nd.Route(netip.MustParsePrefix("2001:db8:3:100::/56"), nd.Medium, time.Hour))
-	voice.Set(plain.With(nd.Resolvers(lifetime, short)))
-	has := func(d domain) bool { return slices.Contains(d.resolvers(), netip.AddrPortFrom(short, 53).String()) }
-	var before map[string]domain
-	if err := within(ctx, func() (err error) {
-		if before, err = e.domains(ctx); err == nil && !has(before["a.example.org"]) {
-			err = fmt.Errorf("the resolver is not in the router's domain: %+v", before["a.example.org"])
-		}
-		return err
-	}); err != nil {
-		return err
-	}
-	voice.Set(plain)
-	heard := time.Now()
-	var after map[string]domain
-	if err := within(ctx, func() (err error) {
-		if after, err = e.domains(ctx); err == nil && has(after["a.example.org"]) {
-			err = errors.New("the resolver is still there")
-		}
-		return err
-	}); err != nil {
-		return err
-	}
-	if early := time.Since(heard); early < lifetime/2 {
-		return fmt.Errorf("the resolver was gone %v after it was last said, want %v", early, lifetime)
-	}
-	if err := onlyOneObjectLess(before, after, netip.AddrPortFrom(short, 53).String()); err != nil {
-		return err
-	}
-	return eachChangeOnce(events())
-}
+func plainRouters() lab.Layout { return lab.TwoRouters(nil) }
 
-// eachChangeOnce wants one event for what the router said, however often it says it,
-// one for what ran out, and none of another domain.
-func eachChangeOnce(events []event) error {
-	var of []string
-	for _, ev := range events {
-		if strings.HasPrefix(ev.Type, "pvd.") {
-			of = append(of, ev.PvD+" "+ev.Type)
-		}
-	}
-	want := []string{"a.example.org pvd.changed", "a.example.org pvd.changed"}
-	if !slices.Equal(of, want) {
-		return fmt.Errorf("watch shows %v, want %v: %+v", of, want, events)
-	}
-	return nil
-}
+// zonesByRouter names the domains of two routers that name none, with a zone each;
+// their resolvers are those they advertise.
+const zonesByRouter = `
+pvds:
+  - {name: alpha, interface: e3, next_hops: ["fe80::3"], dns: {zones: [r3a.example.com]}}
+  - {name: beta, interface: e3, next_hops: ["fe80::4"], dns: {zones: [r3b.example.com]}}
+`
 
-// event is a line of `watch`.
-type event struct{ Type, PvD, Detail string }
-
-// watchEvents begins to watch and returns what has been shown since then, once a
-// reload shows that somebody listens.
-func (e *Env) watchEvents(ctx context.Context) (func() []event, error) {
-	if e.Daemon == nil {
-		return nil, errNoDaemon
+func resolverByRouter(ctx context.Context, e *Env) error {
+	if _, err := e.parted(ctx, "alpha", "beta"); err != nil {
+		return err
 	}
-	lines, err := e.Daemon.Watch()
-	if err != nil {
-		return nil, err
-	}
-	all := func() (out []event) {
-		for _, line := range lines() {
-			var ev event
-			if json.Unmarshal([]byte(line), &ev) == nil {
-				out = append(out, ev)
+	for range 5 {
+		for _, n := range e.routers() {
+			name := "own." + n.Name + ".example.com"
+			own := netip.MustParseAddr(fmt.Sprintf("2001:db8:%d::80", n.Number))
+			if err := within(ctx, func() error { return e.reaches6(ctx, name, own, n.Name) }); err != nil {
+				return err
+			}
+			if _, err := e.Resolve(ctx, fmt.Sprintf("no%d.%s.example.com", time.Now().UnixNano(), n.Name), dns.TypeAAAA); err != nil {
+				return err
 			}
 		}
-		return out
 	}
-	return all, within(ctx, func() error {
-		if _, err := e.Daemon.CLI(ctx, "reload"); err != nil {
+	for _, n := range e.routers() {
+		if err := e.OnlyAsked(n.Name+".example.com.", n.Name); err != nil {
 			return err
-		}
-		if len(all()) == 0 {
-			return errors.New("watch shows nothing")
-		}
-		return nil
-	})
-}
-
-// onlyOneObjectLess compares all objects of all domains.
-func onlyOneObjectLess(before, after map[string]domain, gone string) error {
-	for name, was := range before {
-		for _, o := range was.Objects {
-			still := slices.ContainsFunc(after[name].Objects, func(n object) bool {
-				return n.Kind == o.Kind && n.Value == o.Value && n.Origin == o.Origin
-			})
-			if still == (o.Value == gone) {
-				return fmt.Errorf("%s %s of %s: still there is %v", o.Kind, o.Value, name, still)
-			}
-			if o.Value == gone && o.Lifetime == nil {
-				return fmt.Errorf("%s is shown without an end", gone)
-			}
 		}
 	}
 	return nil

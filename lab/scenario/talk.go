@@ -213,3 +213,17 @@ func (e *Env) Carried(ctx context.Context, network string, dst netip.AddrPort, o
 	}
 	return nil
 }
+
+// all has count new flows, which must all be carried by one network.
+func (e *Env) all(ctx context.Context, count int, network string, dst netip.AddrPort, opt lab.SocketOptions) error {
+	for range count {
+		t, err := e.Ask(ctx, dst, opt)
+		if err != nil {
+			return err
+		}
+		if t.Network != network {
+			return fmt.Errorf("a flow to %v was carried by %s, want %s", dst, t.Network, network)
+		}
+	}
+	return nil
+}
