@@ -28,6 +28,7 @@ type binding struct {
 	holder  quota.Holder
 	checked time.Time // that the socket is still its owner's; of Forward
 	sock    *socket
+	flood   flood
 	hub     *hub      // ICMP: shared by the sessions of a domain
 	ident   uint16    // ICMP: the identifier on the uplink
 	peers   []peerKey // named destinations; guarded by table.mu

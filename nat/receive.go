@@ -65,8 +65,10 @@ type arrival struct {
 // Ready implements poll.Handler: it brings back what anybody sends to the
 // binding's socket (endpoint-independent filtering, RFC 4787 REQ-8).
 func (b *binding) Ready() bool {
-	in := b.table.inbox
-	return in.drain(b.sock, b.arrived, b.failed)
+	before := b.rxPkts.Load()
+	more := b.table.inbox.drain(b.sock, b.arrived, b.failed)
+	b.pace(b.rxPkts.Load() - before)
+	return more
 }
 
 // drain takes what waits in a socket, once, and tells whether there may be more.

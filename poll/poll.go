@@ -36,6 +36,7 @@ type Poller struct {
 	handlers map[Token]Handler
 	next     Token
 
+	pacer   pacer // of Run
 	stopped atomic.Bool
 	events  [128]unix.EpollEvent // of Run
 	left    []Token              // of Run: who wants to be called again
@@ -53,6 +54,7 @@ func New() (*Poller, error) {
 		return nil, fmt.Errorf("make an epoll instance: %w", err)
 	}
 	p := &Poller{file: os.NewFile(uintptr(fd), "epoll"), handlers: make(map[Token]Handler)}
+	p.pacer = pacer{poller: p, timer: -1, paced: make(map[Token]struct{})}
 	if p.raw, err = p.file.SyscallConn(); err != nil {
 		p.file.Close()
 		return nil, fmt.Errorf("make an epoll instance: %w", err)
@@ -125,6 +127,7 @@ func (p *Poller) Run(ctx context.Context) {
 		p.Close()
 	})
 	_ = p.raw.Read(p.work) // ends with Close
+	p.pacer.close()
 	if !stop() {
 		<-closed
 	}
@@ -173,11 +176,13 @@ func (p *Poller) work(epoll uintptr) bool {
 	return true
 }
 
-func (p *Poller) call(t Token) {
+// call has the Handler of t look; false means that there is none.
+func (p *Poller) call(t Token) bool {
 	p.mu.RLock()
 	h := p.handlers[t]
 	p.mu.RUnlock()
 	if h != nil && h.Ready() {
 		p.left = append(p.left, t)
 	}
+	return h != nil
 }

@@ -1,0 +1,132 @@
+package poll_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mifvif/poll"
+)
+
+// paced asks for pace at its first call, and takes all that is there.
+type paced struct {
+	poller *poll.Poller
+	fd     int
+	token  atomic.Uint64
+	calls  atomic.Int64
+	bytes  atomic.Int64
+	rouse  atomic.Bool
+}
+
+func (r *paced) Ready() bool {
+	token := poll.Token(r.token.Load())
+	if r.calls.Add(1) == 1 {
+		r.poller.Pace(r.fd, token)
+	}
+	if r.rouse.CompareAndSwap(true, false) {
+		r.poller.Rouse(r.fd, token)
+	}
+	var b [4096]byte
+	for {
+		n, err := unix.Read(r.fd, b[:])
+		if err != nil || n <= 0 {
+			return false
+		}
+		r.bytes.Add(int64(n))
+	}
+}
+
+// start watches r and has its first call come.
+func (r *paced) start(t *testing.T, p *poll.Poller, far int) {
+	t.Helper()
+	token, err := p.Add(r.fd, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.token.Store(uint64(token))
+	_, _ = unix.Write(far, []byte("x"))
+	eventually(t, "the first call", func() bool { return r.calls.Load() > 0 })
+}
+
+func TestWhoIsPacedIsCalledByTheClock(t *testing.T) {
+	p := running(t)
+	near, far := pair(t)
+	defer unix.Close(far)
+	r := &paced{poller: p, fd: near}
+	r.start(t, p, far)
+	began, before := time.Now(), r.calls.Load()
+	sent := int64(1)
+	for time.Since(began) < 20*time.Millisecond {
+		if _, err := unix.Write(far, []byte("y")); err == nil {
+			sent++
+		}
+	}
+	calls, most := r.calls.Load()-before, int64(time.Since(began)/poll.Pause)+1
+	if calls == 0 || calls > most {
+		t.Errorf("%d calls in %v, want some and at most %d", calls, time.Since(began), most)
+	}
+	eventually(t, "every byte", func() bool { return r.bytes.Load() == sent })
+	before = r.calls.Load()
+	eventually(t, "calls although nothing comes", func() bool { return r.calls.Load() > before+10 })
+}
+
+func TestWhoIsRousedIsCalledWhenSomethingComes(t *testing.T) {
+	p := running(t)
+	near, far := pair(t)
+	defer unix.Close(far)
+	r := &paced{poller: p, fd: near}
+	r.start(t, p, far)
+	r.rouse.Store(true)
+	eventually(t, "it rouses itself", func() bool { return !r.rouse.Load() })
+	time.Sleep(5 * time.Millisecond)
+	before := r.calls.Load()
+	time.Sleep(5 * time.Millisecond)
+	if after := r.calls.Load(); after != before {
+		t.Errorf("called %d times for nothing", after-before)
+	}
+	_, _ = unix.Write(far, []byte("y"))
+	eventually(t, "the second byte", func() bool { return r.bytes.Load() == 2 })
+}
+
+func TestARemovedSocketIsPacedNoLonger(t *testing.T) {
+	p := running(t)
+	near, far := pair(t)
+	defer unix.Close(far)
+	r := &paced{poller: p, fd: near}
+	r.start(t, p, far)
+	p.Remove(poll.Token(r.token.Load()))
+	time.Sleep(5 * time.Millisecond)
+	before := r.calls.Load()
+	time.Sleep(5 * time.Millisecond)
+	if after := r.calls.Load(); after != before {
+		t.Errorf("called %d times after it was removed", after-before)
+	}
+}
+
+func TestOnlySoManyArePaced(t *testing.T) {
+	p, err := poll.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	paced := 0
+	for range 100 {
+		near, far := pair(t)
+		defer unix.Close(far)
+		token, err := p.Add(near, &reader{fd: near})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Pace(near, token) {
+			paced++
+		}
+	}
+	if paced != 64 {
+		t.Errorf("%d are paced, want 64", paced)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	p.Run(ctx) // ends the timer, too
+}
