@@ -215,5 +215,6 @@ func (r *Relay) reassemble(p *tun.Packet, info *packet.Info) {
 		r.drops.malformed.Add(1)
 		return
 	}
+	full.DF = false // who has cut it lets others do so; whole it may fit no uplink
 	r.dispatch(tun.Header{}, &full, whole)
 }

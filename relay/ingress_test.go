@@ -1,8 +1,12 @@
 package relay
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"mifvif/packet"
 )
@@ -72,4 +76,45 @@ func TestDatagramWithoutBindingIsRefused(t *testing.T) {
 	if n := w.relay.Drops()["unbound"]; n != 1 {
 		t.Errorf("counted %d, want 1", n)
 	}
+}
+
+// TestWhatIsCutMayBeCutAgain sends an IPv6 datagram in two fragments: whole it is
+// larger than uplinks take, so its socket must not refuse to cut it.
+func TestWhatIsCutMayBeCutAgain(t *testing.T) {
+	w := newWorld(t, 8, "a")
+	socket := make(chan int, 1)
+	w.uplinks.open = func() (int, error) {
+		fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		socket <- fd
+		return fd, err //nolint:wrapcheck // a test's
+	}
+	dst := netip.MustParseAddr("2001:db8:ff::80")
+	for _, b := range fragments6(own6, dst, 3000) {
+		w.wire.in <- b
+	}
+	select {
+	case fd := <-socket:
+		w.wire.in <- nil // taken when what came before has been sent
+		if never, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_DONTFRAG); err != nil || never != 0 {
+			t.Errorf("the socket refuses to fragment: IPV6_DONTFRAG %d, %v", never, err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatalf("the fragments did not become a datagram: %v", w.relay.Drops())
+	}
+}
+
+// fragments6 returns a UDP datagram with a payload of some size in two fragments.
+func fragments6(src, dst netip.Addr, size int) [][]byte {
+	i := packet.Info{Src: src, Dst: dst, SrcPort: 4000, DstPort: 7, TTL: 64}
+	whole := append(packet.AppendUDP(nil, i, size), make([]byte, size)...)
+	packet.FinishUDP(whole, packet.IPv6HeaderLen)
+	udp := whole[packet.IPv6HeaderLen:]
+	const first = 1400
+	piece := func(offset int, data []byte, more uint16) []byte {
+		b := packet.AppendIP(nil, packet.Info{Src: src, Dst: dst, Proto: 44, TTL: 64}, 8+len(data))
+		b = append(b, 17, 0)
+		b = binary.BigEndian.AppendUint16(b, uint16(offset)|more)
+		return append(append(b, 0, 0, 0, 1), data...)
+	}
+	return [][]byte{piece(0, udp[:first], 1), piece(first, udp[first:], 0)}
 }

@@ -27,6 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
 	own      = netip.MustParseAddr("198.18.0.1")
+	own6     = netip.MustParseAddr("2001:2::1")
 	resolver = netip.MustParseAddr("198.18.0.2")
 	server   = netip.MustParseAddr("203.0.113.80")
 )
@@ -110,8 +111,14 @@ func newWorld(tb testing.TB, maxTCP int, names ...string) *world {
 	for i, name := range names {
 		domains = append(domains, &pvd.Domain{
 			Name: name, Slot: uint16(i), Attached: 1, Interface: name, Ifindex: i + 10, State: pvd.Online, Internet: true, Weight: 1,
-			Addresses: []pvd.Address{{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), 24)}},
-			NextHops:  []pvd.NextHop{{Addr: netip.MustParseAddr("192.0.2.254"), Metric: i}},
+			Addresses: []pvd.Address{
+				{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), 24)},
+				{Prefix: netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 15: byte(i + 1)}), 64)},
+			},
+			NextHops: []pvd.NextHop{
+				{Addr: netip.MustParseAddr("192.0.2.254"), Metric: i},
+				{Addr: netip.MustParseAddr("2001:db8::fe"), Is6: true, Metric: i},
+			},
 		})
 	}
 	w := &world{
@@ -132,7 +139,7 @@ func newWorld(tb testing.TB, maxTCP int, names ...string) *world {
 		Stack: stack.Config{MTU: 1500, Pending: 16, PerSource: 1},
 	}, log)
 	check(tb, err)
-	w.relay.SetLocals(&Locals{Sources: map[netip.Addr]struct{}{own: {}}})
+	w.relay.SetLocals(&Locals{Sources: map[netip.Addr]struct{}{own: {}, own6: {}}})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- w.relay.Run(ctx) }()

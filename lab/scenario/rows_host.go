@@ -57,8 +57,10 @@ func ordinaryHost(ctx context.Context, e *Env) error {
 
 func pingAndTrace(ctx context.Context, e *Env) error {
 	for _, dst := range []netip.Addr{lab.Public4(), lab.Public6()} {
-		if _, err := e.Tool(ctx, "ping", "-n", "-c", "2", "-i", "0.2", "-W", "3", dst.String()); err != nil {
-			return err
+		for _, size := range []string{"56", "4000"} { // the latter in fragments
+			if _, err := e.Tool(ctx, "ping", "-n", "-c", "2", "-i", "0.2", "-W", "3", "-s", size, dst.String()); err != nil {
+				return err
+			}
 		}
 		for _, probe := range []string{"-U", "-I"} {
 			out, err := e.Tool(ctx, "traceroute", "-n", "-q", "1", "-w", "3", "-m", "5", probe, dst.String())
