@@ -57,6 +57,8 @@ type joint struct {
 	sendGrown                  bool
 	receiveGrown               atomic.Bool
 	shownReading, shownWriting uint64
+	stretched                  uint64    // bytes since stretchBegan, of the upload
+	stretchBegan               time.Time // zero at first: the first stretch is never fast
 
 	mu       sync.Mutex
 	holders  int         // directions that are not over, and Join

@@ -20,6 +20,15 @@ const (
 	receiveBuffer = 1 << 20
 	mostGrown     = 64 // connections with large buffers, each way
 
+	// An upload that is fast has the largest window: fewer and longer turns for each
+	// byte. A slow one has not, as all that is in it lies between the app and the
+	// network.
+	fastReceive = 4 << 20
+	mostFast    = 8
+	stretch     = 8 << 20 // bytes between two looks at the clock
+	fastStretch = stretch * 8 * time.Second / 1e9
+	slowStretch = 2 * fastStretch
+
 	// How much must have been carried: to an app more than fits into what is small
 	// and into the app's own buffer, from an app half of what it may send at first.
 	showsReading = 256 << 10
@@ -32,14 +41,15 @@ func (c *Conn) beginSmall() { c.ep.SocketOptions().SetSendBufferSize(smallSend, 
 
 // receiveRange returns the option that has windows begin small.
 func receiveRange() tcpip.TCPReceiveBufferSizeRangeOption {
-	return tcpip.TCPReceiveBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: smallReceive, Max: receiveBuffer}
+	return tcpip.TCPReceiveBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: smallReceive, Max: fastReceive}
 }
 
-// room is who has the large buffers of one direction. The zero room is empty; safe
-// for concurrent use.
+// room is who has the large buffers of one direction, and the largest. The zero
+// room is empty; safe for concurrent use.
 type room struct {
 	mu    sync.Mutex
-	grown map[*joint]struct{}
+	grown map[*joint]bool // true: the largest
+	fast  int             // of them
 }
 
 // take reports whether there is a place for j.
@@ -50,9 +60,9 @@ func (r *room) take(j *joint) bool {
 		return false
 	}
 	if r.grown == nil {
-		r.grown = make(map[*joint]struct{})
+		r.grown = make(map[*joint]bool)
 	}
-	r.grown[j] = struct{}{}
+	r.grown[j] = false
 	return true
 }
 
@@ -60,7 +70,34 @@ func (r *room) take(j *joint) bool {
 func (r *room) give(j *joint) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.forget(j)
+}
+
+// forget is give while mu is held.
+func (r *room) forget(j *joint) {
+	if r.grown[j] {
+		r.fast--
+	}
 	delete(r.grown, j)
+}
+
+// hasten gives an upload that has large buffers the largest, if there is a place,
+// or takes them.
+func (r *room) hasten(j *joint, fast bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	was, large := r.grown[j]
+	if !large || was == fast || fast && r.fast >= mostFast {
+		return
+	}
+	r.grown[j] = fast
+	if fast {
+		r.fast++
+		j.ep.SocketOptions().SetReceiveBufferSize(fastReceive, false)
+	} else {
+		r.fast--
+		j.ep.SocketOptions().SetReceiveBufferSize(receiveBuffer, false)
+	}
 }
 
 // growSend gives a download that carries its large buffer. Where there is no place
@@ -87,17 +124,36 @@ func (j *joint) shrinkSend() {
 	}
 }
 
-// growReceive gives an upload that carries its large window.
+// growReceive gives an upload that carries its large window, and a fast one the
+// largest.
 func (j *joint) growReceive(carried uint64) {
 	if j.receiveGrown.Load() {
+		j.measure(carried, time.Now)
 		return
 	}
 	if j.shownWriting += carried; j.shownWriting < showsWriting {
 		return
 	}
+	size := int64(smallReceive) // said too: it ends gVisor's own growth
 	if j.shownWriting = 0; j.stack.receiving.take(j) {
 		j.receiveGrown.Store(true)
-		j.ep.SocketOptions().SetReceiveBufferSize(receiveBuffer, false)
+		size = receiveBuffer
+	}
+	j.ep.SocketOptions().SetReceiveBufferSize(size, false)
+}
+
+// measure tells a fast upload from a slow one, by the time that a stretch took.
+func (j *joint) measure(carried uint64, now func() time.Time) {
+	if j.stretched += carried; j.stretched < stretch {
+		return
+	}
+	end := now()
+	took := end.Sub(j.stretchBegan)
+	j.stretched, j.stretchBegan = 0, end
+	if took <= fastStretch {
+		j.stack.receiving.hasten(j, true)
+	} else if took > slowStretch {
+		j.stack.receiving.hasten(j, false)
 	}
 }
 
@@ -125,7 +181,7 @@ func (r *room) clear(now time.Time) {
 			continue
 		}
 		j.ep.SocketOptions().SetReceiveBufferSize(smallReceive, false)
-		delete(r.grown, j)
+		r.forget(j)
 		j.receiveGrown.Store(false)
 	}
 }

@@ -1,6 +1,13 @@
 package stack
 
-import "testing"
+import (
+	"testing"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/waiter"
+)
 
 // TestLargeBuffersAreFew: however many connections carry, so many have large
 // buffers, and a place that is given back is another's.
@@ -24,4 +31,71 @@ func TestLargeBuffersAreFew(t *testing.T) {
 	if !r.take(&all[len(all)-1]) {
 		t.Error("a place that was given back is lost")
 	}
+}
+
+// TestAFastUploadHasTheLargestWindow, and one that has become slow has not.
+func TestAFastUploadHasTheLargestWindow(t *testing.T) {
+	s, err := New(Config{MTU: 1500, Pending: 1, PerSource: 1}, nil, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		s.net.Destroy()
+		s.poller.Close()
+		s.link.tardy.close()
+	}()
+	now := time.Now()
+	carry := func(j *joint, took time.Duration) int64 {
+		now = now.Add(took)
+		j.measure(stretch/2, func() time.Time { return now })
+		j.measure(stretch/2, func() time.Time { return now })
+		return j.ep.SocketOptions().GetReceiveBufferSize()
+	}
+	for _, test := range []struct {
+		name string
+		took []time.Duration
+		want int64
+	}{
+		{"the first stretch", []time.Duration{0}, receiveBuffer},
+		{"fast", []time.Duration{0, fastStretch}, fastReceive},
+		{"not fast", []time.Duration{0, fastStretch + 1}, receiveBuffer},
+		{"hardly slower", []time.Duration{0, fastStretch, slowStretch}, fastReceive},
+		{"slow at last", []time.Duration{0, fastStretch, slowStretch + 1}, receiveBuffer},
+	} {
+		j := s.uploading(t)
+		var got int64
+		for _, d := range test.took {
+			got = carry(j, d)
+		}
+		if got != test.want {
+			t.Errorf("%s: window from %d bytes, want %d", test.name, got, test.want)
+		}
+		s.receiving.give(j)
+	}
+	fast := 0
+	for range 2 * mostFast {
+		if j := s.uploading(t); carry(j, 0) > 0 && carry(j, fastStretch) == fastReceive {
+			fast++
+		}
+	}
+	if fast != mostFast {
+		t.Errorf("%d have the largest window, want %d", fast, mostFast)
+	}
+}
+
+// uploading returns a joint that has large buffers.
+func (s *Stack) uploading(t *testing.T) *joint {
+	t.Helper()
+	var wq waiter.Queue
+	ep, terr := s.net.NewEndpoint(tcp.ProtocolNumber, header.IPv4ProtocolNumber, &wq)
+	if terr != nil {
+		t.Fatal(terr)
+	}
+	t.Cleanup(ep.Close)
+	j := &joint{Conn: &Conn{stack: s, ep: ep}}
+	j.growReceive(showsWriting)
+	if !j.receiveGrown.Load() {
+		t.Fatal("it has no large buffers")
+	}
+	return j
 }
