@@ -3,29 +3,17 @@ package lab_test
 import (
 	"bufio"
 	"net/netip"
-	"os"
 	"testing"
 	"time"
 
 	"mifvif/lab"
+	"mifvif/lab/labtest"
 	"mifvif/lab/serve"
 )
 
-// needRoot skips the test where namespaces cannot be made; in CI they must.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("the lab needs root, and CI must have it")
-	}
-	t.Skip("the lab makes network namespaces, which needs root")
-}
-
 func newCommon(t *testing.T, layout lab.Layout) *lab.Common {
 	t.Helper()
-	needRoot(t)
+	labtest.Need(t)
 	c, err := lab.NewCommon(layout, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -4,13 +4,12 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"mifvif/lab"
+	"mifvif/lab/labtest"
 	"mifvif/lab/serve"
 )
 
@@ -48,12 +47,7 @@ func inform(t *testing.T, c *lab.Common, xid uint32) []byte {
 }
 
 func TestDnsmasqServesANetwork(t *testing.T) {
-	if _, err := exec.LookPath("dnsmasq"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("dnsmasq is not installed, and CI must have it")
-		}
-		t.Skip("dnsmasq is not installed")
-	}
+	labtest.Need(t, "dnsmasq")
 	layout := lab.TwoNetworks()
 	layout.Networks[0].DHCP = &lab.DHCP{Options: []string{"42,10.1.0.123", "114,https://portal.n1.example.com/api"}}
 	c := newCommon(t, layout)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mifvif/lab"
+	"mifvif/lab/labtest"
 
 	"go.uber.org/goleak"
 )
@@ -71,7 +72,7 @@ func TestClosedWorldLeavesNothing(t *testing.T) {
 }
 
 func TestKilledWorldLeavesNothing(t *testing.T) {
-	needRoot(t)
+	labtest.Need(t)
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), builderVariable+"=1")
 	cmd.Stderr = os.Stderr

@@ -7,9 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
 	"os/exec"
-	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mifvif/flow"
+	"mifvif/lab/labtest"
 	"mifvif/packet"
 	"mifvif/pvd"
 	"mifvif/tun"
@@ -242,29 +241,16 @@ func TestClosedPortBecomesAnICMPErrorAboutTheAppsPacket(t *testing.T) {
 }
 
 // inNamespace runs f in a fresh network namespace whose loopback also has
-// 203.0.113.80. The thread is thrown away afterwards.
+// 203.0.113.80.
 func inNamespace(t *testing.T, f func()) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") != "" {
-			t.Fatal("needs root: run the tests as root")
-		}
-		t.Skip("needs root for a network namespace")
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		runtime.LockOSThread() // never unlocked: the thread dies with its namespace
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			t.Errorf("make a network namespace: %v", err)
-			return
-		}
+	labtest.InNamespace(t, func() {
 		if out, err := exec.Command("sh", "-ec", "ip link set lo up; ip addr add 203.0.113.80/32 dev lo").CombinedOutput(); err != nil {
 			t.Errorf("set up loopback: %v: %s", err, out)
 			return
 		}
 		f()
 	})
-	wg.Wait()
 }
 
 func TestBurstKeepsEveryDatagram(t *testing.T) {

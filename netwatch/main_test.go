@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mifvif/lab"
+	"mifvif/lab/labtest"
 	"mifvif/netwatch"
 )
 
@@ -29,12 +30,7 @@ func newNode(t *testing.T) *lab.Node {
 // newNodes is newNode with the other one.
 func newNodes(t *testing.T) (n, peer *lab.Node) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("network namespaces need root, and CI must have it")
-		}
-		t.Skip("network namespaces need root")
-	}
+	labtest.Need(t)
 	w := lab.New(nil)
 	t.Cleanup(func() {
 		if err := w.Close(); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mifvif/lab/labtest"
 	"mifvif/stack"
 )
 
@@ -66,7 +67,7 @@ func TestConnectionsCarryBytesBothWaysAndHalfClose(t *testing.T) {
 
 func carryBothWays(t *testing.T, set func(*stack.Stack)) {
 	t.Helper()
-	inNamespace(t, func() {
+	labtest.InNamespace(t, func() {
 		set(newWorld(t, toLoopback(makeDialer(t, "127.0.0.1"))).stack)
 		srv := server(t, func(c *net.TCPConn) { // answers only after the client's FIN
 			defer c.Close()
@@ -99,7 +100,7 @@ func carryBothWays(t *testing.T, set func(*stack.Stack)) {
 }
 
 func TestClosedPortIsRefusedAndNetworkIsUnreachable(t *testing.T) {
-	inNamespace(t, func() {
+	labtest.InNamespace(t, func() {
 		newWorld(t, func(_ *world, r *stack.Request) {
 			switch r.Flow().Dst.Port() {
 			case 1:
@@ -139,7 +140,7 @@ func TestClosedPortIsRefusedAndNetworkIsUnreachable(t *testing.T) {
 }
 
 func TestResetPassesBothWays(t *testing.T) {
-	inNamespace(t, func() {
+	labtest.InNamespace(t, func() {
 		newWorld(t, toLoopback(makeDialer(t, "127.0.0.1")))
 		got := make(chan error, 1)
 		srv := server(t, func(c *net.TCPConn) {
@@ -189,7 +190,7 @@ func TestResetPassesBothWays(t *testing.T) {
 }
 
 func TestPortsInTimeWaitAreUsedAgain(t *testing.T) {
-	inNamespace(t, func() {
+	labtest.InNamespace(t, func() {
 		newWorld(t, toLoopback(makeDialer(t, "127.0.0.1")))
 		run(t, "sysctl -qw net.ipv4.ip_local_port_range='40000 40063'")
 		srv := server(t, func(c *net.TCPConn) { c.Close() }) // the server closes first

@@ -19,28 +19,6 @@ import (
 	"mifvif/tun"
 )
 
-// inNamespace runs f in a fresh network namespace with loopback and a mif0
-// whose TCP a stack ends. The thread is thrown away afterwards.
-func inNamespace(t *testing.T, f func()) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") != "" {
-			t.Fatal("needs root: run the tests as root")
-		}
-		t.Skip("needs root for a network namespace")
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		runtime.LockOSThread() // never unlocked: the thread dies with its namespace
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			t.Errorf("make a network namespace: %v", err)
-			return
-		}
-		f()
-	})
-	wg.Wait()
-}
-
 // world is one namespace with a stack on its mif0 and a server on loopback.
 type world struct {
 	t     *testing.T

@@ -5,36 +5,12 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"mifvif/lab/labtest"
 )
-
-// inNamespace runs f in a fresh network namespace. The thread is thrown away
-// afterwards.
-func inNamespace(t *testing.T, f func()) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") != "" {
-			t.Fatal("needs root: run the tests as root")
-		}
-		t.Skip("needs root for a network namespace")
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		runtime.LockOSThread() // never unlocked: the thread dies with its namespace
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			t.Errorf("make a network namespace: %v", err)
-			return
-		}
-		f()
-	})
-	wg.Wait()
-}
 
 func mif0() Config {
 	return Config{Name: "mif0", Addresses: []netip.Prefix{
@@ -43,7 +19,7 @@ func mif0() Config {
 }
 
 func TestWhatAppsSendIsReadAndWhatIsWrittenArrives(t *testing.T) {
-	inNamespace(t, func() {
+	labtest.InNamespace(t, func() {
 		d, err := Open(mif0())
 		if err != nil {
 			t.Errorf("open: %v", err)
@@ -103,7 +79,7 @@ func readUDP(t *testing.T, d *Device) Packet {
 }
 
 func TestCloseWakesTheReaderAndRemovesTheDevice(t *testing.T) {
-	inNamespace(t, func() {
+	labtest.InNamespace(t, func() {
 		d, err := Open(mif0())
 		if err != nil {
 			t.Errorf("open: %v", err)
@@ -137,7 +113,7 @@ func TestCloseWakesTheReaderAndRemovesTheDevice(t *testing.T) {
 }
 
 func TestANameInUseIsSaidSo(t *testing.T) {
-	inNamespace(t, func() {
+	labtest.InNamespace(t, func() {
 		first, err := Open(mif0())
 		if err != nil {
 			t.Errorf("open: %v", err)
@@ -152,7 +128,7 @@ func TestANameInUseIsSaidSo(t *testing.T) {
 }
 
 func TestWriteDoesNotAllocate(t *testing.T) {
-	inNamespace(t, func() {
+	labtest.InNamespace(t, func() {
 		d, err := Open(mif0())
 		if err != nil {
 			t.Errorf("open: %v", err)

@@ -3,7 +3,6 @@ package tun_test
 import (
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"mifvif/lab"
+	"mifvif/lab/labtest"
 	"mifvif/netwatch"
 	"mifvif/tun"
 )
@@ -26,12 +26,7 @@ type pull struct {
 
 func newPull(t *testing.T) *pull {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("network namespaces need root, and CI must have it")
-		}
-		t.Skip("network namespaces need root")
-	}
+	labtest.Need(t)
 	c, err := lab.NewCommon(lab.TwoNetworks(), nil)
 	must(t, err)
 	t.Cleanup(func() { must(t, c.Close()) })

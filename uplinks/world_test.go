@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"mifvif/lab"
+	"mifvif/lab/labtest"
 	"mifvif/netwatch"
 	"mifvif/pvd"
 	"mifvif/uplinks"
@@ -46,12 +46,7 @@ type bench struct {
 // the host sends and no rule of ours has claimed is refused with EACCES.
 func newBench(t *testing.T, layout lab.Layout) *bench {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("network namespaces need root, and CI must have it")
-		}
-		t.Skip("network namespaces need root")
-	}
+	labtest.Need(t)
 	c, err := lab.NewCommon(layout, nil)
 	must(t, err)
 	b := &bench{Common: c, t: t, undo: filepath.Join(t.TempDir(), "undo")}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/netip"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"mifvif/control"
 	"mifvif/lab"
+	"mifvif/lab/labtest"
 )
 
 // site is the common laboratory with a daemon in its host, which is this test's
@@ -30,12 +30,7 @@ type site struct {
 // newSite builds the laboratory and starts the daemon.
 func newSite(t *testing.T, config string) *site {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("network namespaces need root, and CI must have it")
-		}
-		t.Skip("network namespaces need root")
-	}
+	labtest.Need(t)
 	binary, err := exec.LookPath("mifvif") // by testscript.Main
 	must(t, err)
 	c, err := lab.NewCommon(lab.TwoNetworks(), nil)

@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"mifvif/lab/labtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -258,21 +260,10 @@ func TestWhatIsNoResolverFileIsLeftAlone(t *testing.T) {
 	}
 }
 
-// missing skips a test for want of something; in CI nothing may be wanting.
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
-}
-
 // alone runs f on a thread that has namespaces of its own; the thread ends with it.
 func alone(t *testing.T, flags int, f func(t *testing.T)) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		missing(t, "making namespaces needs root")
-	}
+	labtest.Need(t)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

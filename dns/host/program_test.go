@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"mifvif/lab/labtest"
 )
 
 // install puts a resolvconf program on the PATH that keeps what it is told and
@@ -13,7 +15,7 @@ import (
 func install(t *testing.T, path string) (calls string) {
 	t.Helper()
 	if _, err := exec.LookPath("sh"); err != nil {
-		missing(t, "the program needs a shell")
+		labtest.Missing(t, "the program needs a shell")
 	}
 	dir := t.TempDir()
 	calls = filepath.Join(dir, "calls")

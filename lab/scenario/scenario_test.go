@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"mifvif/lab"
+	"mifvif/lab/labtest"
 	"mifvif/lab/scenario"
 
 	"go.uber.org/goleak"
@@ -13,21 +14,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// needRoot skips the test where namespaces cannot be made; in CI they must.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("the lab needs root, and CI must have it")
-	}
-	t.Skip("the lab makes network namespaces, which needs root")
-}
-
 // TestScenarios plays every scenario against the real binary.
 func TestScenarios(t *testing.T) {
-	needRoot(t)
+	labtest.Need(t)
 	if testing.Short() {
 		t.Skip("scenarios take minutes")
 	}
@@ -49,7 +38,7 @@ func TestScenarios(t *testing.T) {
 // are no row and do not say so are about what only mifvif has; they would take
 // minutes to fail.
 func TestTitlesTellWhatTheKernelPassesToo(t *testing.T) {
-	needRoot(t)
+	labtest.Need(t)
 	if testing.Short() {
 		t.Skip("scenarios take minutes")
 	}

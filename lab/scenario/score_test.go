@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"mifvif/lab/labtest"
 	"mifvif/lab/scenario"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,7 +34,7 @@ func TestSelect(t *testing.T) {
 }
 
 func TestScoreHasTheContractsKeys(t *testing.T) {
-	needRoot(t)
+	labtest.Need(t)
 	player := scenario.Player{System: scenario.Kernel}
 	good := scenario.Scenario{ID: "good", Title: "works", Run: func(context.Context, *scenario.Env) error { return nil }}
 	bad := scenario.Scenario{ID: "bad", Title: "fails", Run: func(context.Context, *scenario.Env) error { return errors.New("why") }}

@@ -6,14 +6,13 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"mifvif/lab"
+	"mifvif/lab/labtest"
 	"mifvif/lab/serve"
 	"mifvif/pvd"
 	"mifvif/pvd/dhcp"
@@ -21,21 +20,15 @@ import (
 )
 
 // world is the laboratory with a source in its host that works on e1.
-func world(t *testing.T, layout lab.Layout) (c *lab.Common, s *Source, next func() pvd.Report) {
+func world(t *testing.T, layout lab.Layout) (*lab.Common, *Source, func() pvd.Report) {
 	t.Helper()
-	_, err := exec.LookPath("dnsmasq")
-	if os.Geteuid() != 0 || err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("CI must have root and dnsmasq")
-		}
-		t.Skip("needs root for network namespaces, and dnsmasq")
-	}
-	c, err = lab.NewCommon(layout, nil)
+	labtest.Need(t, "dnsmasq")
+	c, err := lab.NewCommon(layout, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	reports := make(chan pvd.Report, 100)
-	s = New(Config{Deliver: func(r pvd.Report) { reports <- r }}, slog.New(slog.DiscardHandler))
+	s := New(Config{Deliver: func(r pvd.Report) { reports <- r }}, slog.New(slog.DiscardHandler))
 	s.open = func(l Link) (*dhcp.Port, error) {
 		return in(c.Host, func() (*dhcp.Port, error) { return openPort(l) })
 	}

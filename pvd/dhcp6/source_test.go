@@ -5,8 +5,6 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"net/netip"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"mifvif/lab"
+	"mifvif/lab/labtest"
 	"mifvif/pvd"
 	"mifvif/pvd/dhcp"
 	"mifvif/pvd/pvdtest"
@@ -337,12 +336,7 @@ func onE1(t *testing.T, c *lab.Common, s *Source) {
 }
 
 func TestDnsmasqAnswersInformationRequests(t *testing.T) {
-	if _, err := exec.LookPath("dnsmasq"); os.Geteuid() != 0 || err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("CI must have root and dnsmasq")
-		}
-		t.Skip("needs root for network namespaces, and dnsmasq")
-	}
+	labtest.Need(t, "dnsmasq")
 	layout := lab.TwoNetworks()
 	layout.Networks[0].DHCP = &lab.DHCP{Options: []string{
 		"option6:dns-server,[2001:db8:1::53]", "option6:domain-search,n1.example.com", "option6:103,https://portal.n1.example.com/api",
@@ -388,12 +382,7 @@ func FuzzParse(f *testing.F) {
 
 // TestALinkThatVanishesInTheMiddleOfAQuestion ends the question when that is told.
 func TestALinkThatVanishesInTheMiddleOfAQuestion(t *testing.T) {
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("CI must have root")
-		}
-		t.Skip("needs root for network namespaces")
-	}
+	labtest.Need(t)
 	c, err := lab.NewCommon(lab.TwoNetworks(), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"os/exec"
 	"path"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"mifvif/lab"
+	"mifvif/lab/labtest"
 	"mifvif/netwatch"
 	"mifvif/pvd"
 	"mifvif/pvd/lease"
@@ -25,14 +25,7 @@ const networkd = "/lib/systemd/systemd-networkd"
 // TestWhatNetworkdWritesIsRead has the real one lease an address and use resolvers of
 // its user's.
 func TestWhatNetworkdWritesIsRead(t *testing.T) {
-	_, err := os.Stat(networkd)
-	_, errDnsmasq := exec.LookPath("dnsmasq")
-	if os.Geteuid() != 0 || err != nil || errDnsmasq != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("CI must have root, systemd-networkd and dnsmasq")
-		}
-		t.Skip("needs root for network namespaces, systemd-networkd and dnsmasq")
-	}
+	labtest.Need(t, networkd, "dnsmasq")
 	layout := lab.TwoNetworks()
 	layout.Networks[0].Detached = true
 	layout.Networks[0].DHCP = &lab.DHCP{Options: []string{"6,10.1.0.53", "42,10.1.0.123", "121,0.0.0.0/0,10.1.0.1,10.66.0.0/24,10.1.0.1"}}

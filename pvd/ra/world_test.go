@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mifvif/lab"
+	"mifvif/lab/labtest"
 	"mifvif/lab/nd"
 	"mifvif/netwatch"
 	"mifvif/pvd"
@@ -32,12 +33,7 @@ type world struct {
 
 func newWorld(t *testing.T, advert func(lab.Network) nd.RA) *world {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("network namespaces need root, and CI must have it")
-		}
-		t.Skip("network namespaces need root")
-	}
+	labtest.Need(t)
 	common, err := lab.NewCommon(lab.TwoRouters(advert), nil)
 	if err != nil {
 		t.Fatal(err)
