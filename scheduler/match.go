@@ -55,28 +55,20 @@ func (m *Match) owned(f *subject) bool {
 
 // cgroup reports whether a group is one of the rule's, or lies in one.
 func (m *Match) cgroup(group string) bool {
-	if len(m.Cgroups) == 0 {
-		return true
-	}
-	for _, c := range m.Cgroups {
-		if rest, ok := strings.CutPrefix(group, c); ok && (rest == "" || rest[0] == '/') {
-			return true
-		}
-	}
-	return false
+	return anyOf(m.Cgroups, func(c string) bool {
+		rest, ok := strings.CutPrefix(group, c)
+		return ok && (rest == "" || rest[0] == '/')
+	})
 }
 
 // now reports whether the rule holds at a minute of the week.
 func (m *Match) now(minute int) bool {
-	if len(m.When) == 0 {
-		return true
-	}
-	for _, w := range m.When {
-		if w.contains(minute) {
-			return true
-		}
-	}
-	return false
+	return anyOf(m.When, func(w Window) bool { return w.contains(minute) })
+}
+
+// anyOf reports whether any of the list is such, or there is none.
+func anyOf[T any](list []T, is func(T) bool) bool {
+	return len(list) == 0 || slices.ContainsFunc(list, is)
 }
 
 // in reports whether v is in the list, or there is none.
@@ -84,42 +76,18 @@ func in[T comparable](list []T, v T) bool { return len(list) == 0 || slices.Cont
 
 // contain reports whether a lies in one of the prefixes, or there are none.
 func contain(prefixes []netip.Prefix, a netip.Addr) bool {
-	if len(prefixes) == 0 {
-		return true
-	}
-	for _, p := range prefixes {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
+	return anyOf(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 func (m *Match) port(port uint16) bool {
-	if len(m.Ports) == 0 {
-		return true
-	}
-	for _, r := range m.Ports {
-		if r.First <= port && port <= r.Last {
-			return true
-		}
-	}
-	return false
+	return anyOf(m.Ports, func(r PortRange) bool { return r.First <= port && port <= r.Last })
 }
 
 func (m *Match) name(name string) bool {
-	if len(m.Names) == 0 {
-		return true
-	}
-	if name == "" {
-		return false
-	}
-	for _, pattern := range m.Names {
-		if ok, err := path.Match(pattern, name); err == nil && ok {
-			return true
-		}
-	}
-	return false
+	return anyOf(m.Names, func(pattern string) bool {
+		ok, err := path.Match(pattern, name)
+		return name != "" && err == nil && ok
+	})
 }
 
 // canonical returns the match in the form that matches compares with: names in
