@@ -2,10 +2,8 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"time"
@@ -53,14 +51,9 @@ type CommandFunc func(uid uint32, pvd string) (serve func(ctx context.Context, c
 // serveCommand is the HTTP part of a command.
 func (s *Server) serveCommand(start CommandFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		var q commandRequest
-		if err := json.NewDecoder(io.LimitReader(r.Body, maxBody)).Decode(&q); err != nil {
-			reply(w, nil, Mistake{fmt.Errorf("read what is asked for: %w", err)})
-			return
-		}
-		uid, ok := asker(r.Context())
-		if !ok {
-			reply(w, nil, errNobody)
+		q, uid, err := request[commandRequest](r)
+		if err != nil {
+			reply(w, nil, err)
 			return
 		}
 		s.commands.Add(1)

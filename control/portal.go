@@ -29,9 +29,9 @@ type PortalFunc func(name string) (p Portal, serve func(ctx context.Context) err
 // servePortal answers with a Portal and keeps it open until the client goes.
 func servePortal(open PortalFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		var q portalRequest
-		if err := json.NewDecoder(io.LimitReader(r.Body, maxBody)).Decode(&q); err != nil {
-			reply(w, nil, fmt.Errorf("read the question: %w", err))
+		q, err := question[portalRequest](r)
+		if err != nil {
+			reply(w, nil, err)
 			return
 		}
 		p, serve, err := open(q.PvD)

@@ -184,43 +184,34 @@ func (s *Server) routes(h Handlers) http.Handler {
 	mux.HandleFunc("GET /v1/pvds", func(w http.ResponseWriter, _ *http.Request) { reply(w, h.PvDs(), nil) })
 	mux.HandleFunc("GET /v1/flows", func(w http.ResponseWriter, _ *http.Request) { reply(w, h.Flows(), nil) })
 	mux.HandleFunc("POST /v1/drain", func(w http.ResponseWriter, r *http.Request) {
-		var d Drain
-		if err := json.NewDecoder(io.LimitReader(r.Body, maxBody)).Decode(&d); err != nil {
-			reply(w, nil, Mistake{fmt.Errorf("read what is to be drained: %w", err)})
-			return
+		d, err := question[Drain](r)
+		if err == nil {
+			err = h.Drain(r.Context(), d)
 		}
-		reply(w, struct{}{}, h.Drain(r.Context(), d))
+		reply(w, struct{}{}, err)
 	})
 	mux.HandleFunc("GET /v1/rules", func(w http.ResponseWriter, _ *http.Request) { reply(w, h.Rules(), nil) })
 	mux.HandleFunc("POST /v1/rules", func(w http.ResponseWriter, r *http.Request) {
-		var c RuleChange
-		if err := json.NewDecoder(io.LimitReader(r.Body, maxBody)).Decode(&c); err != nil {
-			reply(w, nil, Mistake{fmt.Errorf("read the change: %w", err)})
-			return
+		c, uid, err := request[RuleChange](r)
+		if err == nil {
+			err = h.ChangeRules(r.Context(), uid, c)
 		}
-		uid, ok := asker(r.Context())
-		if !ok {
-			reply(w, nil, errNobody)
-			return
-		}
-		reply(w, struct{}{}, h.ChangeRules(r.Context(), uid, c))
+		reply(w, struct{}{}, err)
 	})
 	mux.HandleFunc("POST /v1/explain", func(w http.ResponseWriter, r *http.Request) {
-		var q Question
-		if err := json.NewDecoder(io.LimitReader(r.Body, maxBody)).Decode(&q); err != nil {
-			reply(w, nil, Mistake{fmt.Errorf("read the question: %w", err)})
-			return
+		q, err := question[Question](r)
+		var e Explanation
+		if err == nil {
+			e, err = h.Explain(q)
 		}
-		e, err := h.Explain(q)
 		reply(w, e, err)
 	})
 	mux.HandleFunc("POST /v1/resolve", func(w http.ResponseWriter, r *http.Request) {
-		var q NameQuestion
-		if err := json.NewDecoder(io.LimitReader(r.Body, maxBody)).Decode(&q); err != nil {
-			reply(w, nil, fmt.Errorf("read the question: %w", err))
-			return
+		q, err := question[NameQuestion](r)
+		var a Resolution
+		if err == nil {
+			a, err = h.Resolve(r.Context(), q)
 		}
-		a, err := h.Resolve(r.Context(), q)
 		reply(w, a, err)
 	})
 	mux.HandleFunc("GET /v1/cache", func(w http.ResponseWriter, _ *http.Request) { reply(w, h.Cache(), nil) })
@@ -240,6 +231,26 @@ func (s *Server) routes(h Handlers) http.Handler {
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
 	return mux
+}
+
+// question is what a client asks, which is its mistake if it cannot be read.
+func question[Q any](r *http.Request) (q Q, err error) {
+	if err := json.NewDecoder(io.LimitReader(r.Body, maxBody)).Decode(&q); err != nil {
+		return q, Mistake{fmt.Errorf("read what is asked for: %w", err)}
+	}
+	return q, nil
+}
+
+// request is a question with whose it is.
+func request[Q any](r *http.Request) (q Q, uid uint32, err error) {
+	if q, err = question[Q](r); err != nil {
+		return q, 0, err
+	}
+	uid, ok := asker(r.Context())
+	if !ok {
+		return q, 0, errNobody
+	}
+	return q, uid, nil
 }
 
 // failure is what a client gets instead of a document.
