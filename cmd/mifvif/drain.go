@@ -74,9 +74,14 @@ func (d *daemon) drain(ctx context.Context, q control.Drain) error {
 	if _, err := domainNamed(d.current.Load(), q.PvD); err != nil {
 		return err
 	}
-	o := order{done: make(chan struct{}), drain: &q}
+	return d.publisher.order(ctx, order{drain: &q})
+}
+
+// order gives an order and returns when it is in force.
+func (p *publisher) order(ctx context.Context, o order) error {
+	o.done = make(chan struct{})
 	select {
-	case d.publisher.orders <- o:
+	case p.orders <- o:
 		<-o.done // the publisher finishes what it has taken
 		return nil
 	case <-ctx.Done():

@@ -57,12 +57,5 @@ func (d *daemon) reload(ctx context.Context) error {
 	if !sameFixed(d.config.Load(), cfg) {
 		return errFixed
 	}
-	o := order{config: cfg, done: make(chan struct{})}
-	select {
-	case d.publisher.orders <- o:
-		<-o.done // the publisher finishes what it has taken
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return d.publisher.order(ctx, order{config: cfg})
 }
