@@ -1,17 +1,14 @@
 package lab
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -20,7 +17,6 @@ const (
 	readyLine   = "mifvif: ready"
 	readyWithin = 20 * time.Second
 	stopWithin  = 20 * time.Second
-	logLines    = 2000
 
 	stateDir   = "/run/mifvif"
 	socketPath = stateDir + "/control.sock"
@@ -47,19 +43,11 @@ func (n *Node) StartDaemon(ctx context.Context, binary, config string, args ...s
 		all = append(all, "-c", configPath)
 	}
 	cmd := exec.Command(binary, append(all, args...)...)
-	reader, writer, err := os.Pipe()
+	process, output, err := n.startHeard(cmd, readyLine)
 	if err != nil {
-		return nil, fmt.Errorf("start mifvif: %w", err)
-	}
-	cmd.Stdout, cmd.Stderr = writer, writer
-	process, err := n.Start(cmd)
-	writer.Close()
-	if err != nil {
-		reader.Close()
 		return nil, err
 	}
-	d := &Daemon{node: n, binary: binary, process: process, output: newOutput(readyLine)}
-	go d.output.read(reader)
+	d := &Daemon{node: n, binary: binary, process: process, output: output}
 	return d, d.awaitReady(ctx)
 }
 
@@ -141,19 +129,10 @@ func (d *Daemon) CLI(ctx context.Context, args ...string) (Exit, error) {
 // moment until somebody listens.
 func (d *Daemon) Watch() (lines func() []string, err error) {
 	cmd := exec.Command(d.binary, "watch", "--socket", socketPath)
-	reader, writer, err := os.Pipe()
+	_, out, err := d.node.startHeard(cmd, "")
 	if err != nil {
-		return nil, fmt.Errorf("start mifvif watch: %w", err)
-	}
-	cmd.Stdout = writer
-	_, err = d.node.Start(cmd)
-	writer.Close()
-	if err != nil {
-		reader.Close()
 		return nil, err
 	}
-	out := newOutput("")
-	go out.read(reader)
 	return func() []string { return strings.Split(strings.TrimSpace(out.String()), "\n") }, nil
 }
 
@@ -202,48 +181,4 @@ func (d *Daemon) Leftovers() (names []string, err error) {
 		return nil, fmt.Errorf("look for what the daemon left: %w", err)
 	}
 	return names, nil
-}
-
-// output keeps the last lines of a daemon and waits for the one that matters.
-type output struct {
-	mark  string        // is in that line
-	ready chan struct{} // closed when it said so
-	ended chan struct{} // closed when it said its last
-
-	mu    sync.Mutex
-	lines []string
-}
-
-func newOutput(mark string) *output {
-	return &output{mark: mark, ready: make(chan struct{}), ended: make(chan struct{})}
-}
-
-// read ends when the daemon has.
-func (o *output) read(r io.ReadCloser) {
-	defer close(o.ended)
-	defer r.Close()
-	said := false
-	for lines := bufio.NewScanner(r); lines.Scan(); {
-		o.add(lines.Text())
-		if !said && strings.Contains(lines.Text(), o.mark) {
-			said = true
-			close(o.ready)
-		}
-	}
-}
-
-func (o *output) add(line string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.lines) >= logLines {
-		o.lines = o.lines[logLines/2:]
-	}
-	o.lines = append(o.lines, line)
-}
-
-// String returns the lines kept.
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return strings.Join(o.lines, "\n")
 }

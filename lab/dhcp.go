@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -51,20 +50,11 @@ func (c *Common) ServeDHCP(network string, config DHCP) (*Dnsmasq, error) {
 	if err := router.WriteFile(file, []byte(n.dnsmasq(config))); err != nil {
 		return nil, err
 	}
-	reader, writer, err := os.Pipe()
+	process, output, err := router.startHeard(exec.Command(path, "--keep-in-foreground", "--conf-file="+file), dnsmasqReady)
 	if err != nil {
-		return nil, fmt.Errorf("start dnsmasq: %w", err)
-	}
-	cmd := exec.Command(path, "--keep-in-foreground", "--conf-file="+file)
-	cmd.Stdout, cmd.Stderr = writer, writer
-	process, err := router.Start(cmd)
-	writer.Close()
-	if err != nil {
-		reader.Close()
 		return nil, err
 	}
-	d := &Dnsmasq{router: router, process: process, output: newOutput(dnsmasqReady)}
-	go d.output.read(reader)
+	d := &Dnsmasq{router: router, process: process, output: output}
 	select {
 	case <-d.output.ready:
 		return d, nil
