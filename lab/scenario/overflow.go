@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"sync"
 	"time"
 
@@ -82,24 +81,11 @@ func (e *Env) halfFull(ctx context.Context) error {
 
 // full loads it with two downloads as fast as they go, and ends them.
 func (e *Env) full(ctx context.Context) error {
-	var load sync.WaitGroup
-	var conns []net.Conn
-	stop := func() {
-		for _, c := range conns {
-			c.Close()
-		}
-		load.Wait()
+	stop, err := e.downloads(ctx, 2, io.Discard)
+	if err != nil {
+		return err
 	}
-	defer func() { stop() }()
-	for i := range uint16(2) {
-		c, err := e.App.DialTCP(ctx, public4(lab.PortSourceFrom+i), lab.SocketOptions{})
-		if err != nil {
-			return err
-		}
-		conns = append(conns, c)
-		fmt.Fprintf(c, "%d\n", 1<<40)
-		load.Go(func() { _, _ = io.Copy(io.Discard, c) })
-	}
+	defer stop()
 	if err := pause(ctx, noticing); err != nil {
 		return err
 	}

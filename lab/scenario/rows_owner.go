@@ -108,9 +108,8 @@ func (e *Env) survivesKill(ctx context.Context) error {
 			return fmt.Errorf("after kill -9 the kernel's own routes do not hold: %w", err)
 		}
 	}
-	exit, err := e.Daemon.CLI(ctx, "cleanup")
-	if err != nil || exit.Code != 0 {
-		return fmt.Errorf("mifvif cleanup: %v: %w", exit, err)
+	if err := e.cleanup(ctx); err != nil {
+		return err
 	}
 	after, err := e.Host.Snapshot()
 	if err != nil {
@@ -133,9 +132,8 @@ func (e *Env) survivesKill(ctx context.Context) error {
 
 // leavesNothing stops the daemon in order: the host is as before its start.
 func (e *Env) leavesNothing(ctx context.Context) error {
-	exit, err := e.Daemon.CLI(ctx, "cleanup")
-	if err != nil || exit.Code != 0 {
-		return fmt.Errorf("mifvif cleanup: %v: %w", exit, err)
+	if err := e.cleanup(ctx); err != nil {
+		return err
 	}
 	before, err := e.Host.Snapshot()
 	if err != nil {

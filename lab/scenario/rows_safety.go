@@ -91,11 +91,19 @@ func (e *Env) nothingLeaves(ctx context.Context) error {
 	return nil
 }
 
-// cleaned runs cleanup, after which the kernel's own routes hold.
-func (e *Env) cleaned(ctx context.Context) error {
+// cleanup runs it.
+func (e *Env) cleanup(ctx context.Context) error {
 	exit, err := e.Daemon.CLI(ctx, "cleanup")
 	if err != nil || exit.Code != 0 {
 		return fmt.Errorf("mifvif cleanup: %v: %w", exit, err)
+	}
+	return nil
+}
+
+// cleaned runs cleanup, after which the kernel's own routes hold.
+func (e *Env) cleaned(ctx context.Context) error {
+	if err := e.cleanup(ctx); err != nil {
+		return err
 	}
 	if _, err := e.Ask(ctx, public4(lab.PortEcho), lab.SocketOptions{}); err != nil {
 		return fmt.Errorf("after cleanup: %w", err)

@@ -62,23 +62,11 @@ func leastUsed(n int) string {
 func filled(n int) func(context.Context, *Env) error {
 	return func(ctx context.Context, e *Env) error {
 		var got atomic.Int64
-		var downloads sync.WaitGroup
-		var conns []net.Conn
-		defer func() {
-			for _, c := range conns {
-				c.Close()
-			}
-			downloads.Wait()
-		}()
-		for i := range uint16(16) {
-			conn, err := e.App.DialTCP(ctx, public4(lab.PortSourceFrom+i), lab.SocketOptions{})
-			if err != nil {
-				return err
-			}
-			conns = append(conns, conn)
-			fmt.Fprintf(conn, "%d\n", 1<<40)
-			downloads.Go(func() { _, _ = io.Copy(counter{&got}, conn) })
+		stop, err := e.downloads(ctx, 16, counter{&got})
+		if err != nil {
+			return err
 		}
+		defer stop()
 		if err := pause(ctx, settling); err != nil {
 			return err
 		}
@@ -92,6 +80,30 @@ func filled(n int) func(context.Context, *Env) error {
 		}
 		return nil
 	}
+}
+
+// downloads begins downloads that do not end by themselves, each of another port,
+// into a writer that all of them use, and returns what ends them.
+func (e *Env) downloads(ctx context.Context, count uint16, into io.Writer) (stop func(), err error) {
+	var running sync.WaitGroup
+	var conns []net.Conn
+	stop = sync.OnceFunc(func() {
+		for _, c := range conns {
+			c.Close()
+		}
+		running.Wait()
+	})
+	for i := range count {
+		c, err := e.App.DialTCP(ctx, public4(lab.PortSourceFrom+i), lab.SocketOptions{})
+		if err != nil {
+			stop()
+			return nil, err
+		}
+		conns = append(conns, c)
+		fmt.Fprintf(c, "%d\n", 1<<40)
+		running.Go(func() { _, _ = io.Copy(into, c) })
+	}
+	return stop, nil
 }
 
 func pause(ctx context.Context, d time.Duration) error {
