@@ -36,15 +36,13 @@ func explainCommand(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if g.json {
-				err = printJSON(cmd.OutOrStdout(), e)
-			} else {
-				printExplanation(cmd.OutOrStdout(), e)
+			if err := show(cmd, g, e, printExplanation); err != nil {
+				return err
 			}
-			if err == nil && e.Decision == nil {
+			if e.Decision == nil {
 				return errRefused
 			}
-			return err
+			return nil
 		},
 	}, g)
 	cmd.Flags().IntVar(&q.Port, "port", 443, "destination port")

@@ -34,11 +34,7 @@ func flowsCommand(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if g.json {
-				return printJSON(cmd.OutOrStdout(), flows)
-			}
-			printFlows(cmd.OutOrStdout(), flows)
-			return nil
+			return show(cmd, g, flows, printFlows)
 		},
 	}, g)
 	cmd.Flags().StringVar(&pvd, "pvd", "", "only the flows of domain `P`")

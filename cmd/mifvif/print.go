@@ -6,7 +6,18 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/spf13/cobra"
 )
+
+// show prints a document, in words unless JSON is asked for.
+func show[T any](cmd *cobra.Command, g *globals, document T, inWords func(io.Writer, T)) error {
+	if g.json {
+		return printJSON(cmd.OutOrStdout(), document)
+	}
+	inWords(cmd.OutOrStdout(), document)
+	return nil
+}
 
 // printJSON writes one document.
 func printJSON(w io.Writer, v any) error {

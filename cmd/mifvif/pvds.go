@@ -26,15 +26,15 @@ func pvdsCommand(g *globals) *cobra.Command {
 					return err
 				}
 			}
-			if g.json {
-				return printJSON(cmd.OutOrStdout(), all)
-			}
-			for _, p := range all {
-				printPvD(cmd.OutOrStdout(), p)
-			}
-			return nil
+			return show(cmd, g, all, printPvDs)
 		},
 	}, g)
+}
+
+func printPvDs(w io.Writer, all []control.PvD) {
+	for _, p := range all {
+		printPvD(w, p)
+	}
 }
 
 func printPvD(w io.Writer, p control.PvD) {

@@ -26,7 +26,7 @@ func resolveCommand(g *globals) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case cache && len(args) == 0:
-				return listCache(cmd.Context(), cmd.OutOrStdout(), g, q.PvD)
+				return listCache(cmd, g, q.PvD)
 			case cache || len(args) == 0:
 				return usageError{errors.New("resolve wants a NAME, or --cache and none")}
 			}
@@ -35,11 +35,7 @@ func resolveCommand(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if g.json {
-				return printJSON(cmd.OutOrStdout(), r)
-			}
-			printResolution(cmd.OutOrStdout(), r)
-			return nil
+			return show(cmd, g, r, printResolution)
 		},
 	}, g)
 	cmd.Flags().StringVar(&q.Type, "type", "A", "`TYPE` of record")
@@ -69,7 +65,8 @@ func printResolution(w io.Writer, r control.Resolution) {
 	fmt.Fprintf(w, "%s: %s\n", by, r.Reason)
 }
 
-func listCache(ctx context.Context, w io.Writer, g *globals, pvd string) error {
+func listCache(cmd *cobra.Command, g *globals, pvd string) error {
+	ctx := cmd.Context()
 	if err := known(ctx, g.client(), pvd); err != nil {
 		return err
 	}
@@ -83,16 +80,17 @@ func listCache(ctx context.Context, w io.Writer, g *globals, pvd string) error {
 			kept = append(kept, e)
 		}
 	}
-	if g.json {
-		return printJSON(w, kept)
-	}
+	return show(cmd, g, kept, printCache)
+}
+
+func printCache(w io.Writer, kept []control.CacheEntry) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "DOMAIN\tNAME\tTYPE\tRCODE\tLEFT\tRESOLVER\tANSWER")
 	for _, e := range kept {
 		left := (time.Duration(e.Left) * time.Second).String()
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.PvD, e.Name, e.Type, e.Rcode, left, e.Resolver, orDash(e.Answer...))
 	}
-	return t.Flush()
+	t.Flush()
 }
 
 // resolve asks the resolver as an app of this host does.

@@ -31,11 +31,7 @@ func rulesCommand(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if g.json {
-				return printJSON(cmd.OutOrStdout(), rules)
-			}
-			printRules(cmd.OutOrStdout(), rules)
-			return nil
+			return show(cmd, g, rules, printRules)
 		},
 	}, g)
 	change := func(use, short, long string, ask func(cmd *cobra.Command, text string) control.RuleChange) *cobra.Command {

@@ -20,11 +20,7 @@ func statusCommand(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if g.json {
-				return printJSON(cmd.OutOrStdout(), s)
-			}
-			printStatus(cmd.OutOrStdout(), s)
-			return nil
+			return show(cmd, g, s, printStatus)
 		},
 	}, g)
 }
