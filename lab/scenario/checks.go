@@ -100,12 +100,11 @@ func (e *Env) connectFails(ctx context.Context, dst netip.AddrPort, want error) 
 // server gives only then.
 func (e *Env) halfClosed(ctx context.Context) error {
 	for _, dst := range bothFamilies(lab.PortCount) {
-		conn, err := e.Host.DialTCP(ctx, dst, lab.SocketOptions{})
+		conn, err := e.dial(ctx, dst, answerWithin)
 		if err != nil {
 			return err
 		}
 		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(answerWithin))
 		sent := strings.Repeat("x", 300_000)
 		if _, err := io.WriteString(conn, sent); err != nil {
 			return err
@@ -124,12 +123,11 @@ func (e *Env) halfClosed(ctx context.Context) error {
 // reset talks to a server that resets: the app must see a reset, not an end.
 func (e *Env) reset(ctx context.Context) error {
 	for _, dst := range bothFamilies(lab.PortReset) {
-		conn, err := e.Host.DialTCP(ctx, dst, lab.SocketOptions{})
+		conn, err := e.dial(ctx, dst, answerWithin)
 		if err != nil {
 			return err
 		}
 		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(answerWithin))
 		in := bufio.NewReader(conn)
 		if _, err := in.ReadString('\n'); err != nil {
 			return err

@@ -7,7 +7,6 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"mifvif/lab"
 )
@@ -89,14 +88,11 @@ func (e *Env) noLargerThan(ctx context.Context, before footprint) error {
 }
 
 func (e *Env) closedByServer(ctx context.Context, port uint16) error {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
-	conn, err := e.Host.DialTCP(ctx, public4(lab.PortCloseFirst+port), lab.SocketOptions{})
+	conn, err := e.dial(ctx, public4(lab.PortCloseFirst+port), answerWithin)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(answerWithin))
 	in := bufio.NewReader(conn)
 	if _, err := in.ReadString('\n'); err != nil {
 		return err

@@ -32,6 +32,19 @@ type Talk struct {
 	said int
 }
 
+// dial connects the host to a server, with d for that and as much for all that is
+// said over the connection.
+func (e *Env) dial(ctx context.Context, dst netip.AddrPort, d time.Duration) (*net.TCPConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	conn, err := e.Host.DialTCP(ctx, dst, lab.SocketOptions{})
+	if err != nil {
+		return nil, err
+	}
+	_ = conn.SetDeadline(time.Now().Add(d))
+	return conn, nil
+}
+
 // Talk connects an app to an echo peer and reads its greeting.
 func (e *Env) Talk(ctx context.Context, dst netip.AddrPort, opt lab.SocketOptions) (*Talk, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
