@@ -18,7 +18,9 @@ func mif0() Config {
 	}}
 }
 
-func TestWhatAppsSendIsReadAndWhatIsWrittenArrives(t *testing.T) {
+// withMif0 runs f in a fresh network namespace with mif0.
+func withMif0(t *testing.T, f func(d *Device)) {
+	t.Helper()
 	labtest.InNamespace(t, func() {
 		d, err := Open(mif0())
 		if err != nil {
@@ -26,6 +28,12 @@ func TestWhatAppsSendIsReadAndWhatIsWrittenArrives(t *testing.T) {
 			return
 		}
 		defer d.Close()
+		f(d)
+	})
+}
+
+func TestWhatAppsSendIsReadAndWhatIsWrittenArrives(t *testing.T) {
+	withMif0(t, func(d *Device) {
 		app, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(198, 18, 0, 1)})
 		if err != nil {
 			t.Errorf("listen: %v", err)
@@ -79,12 +87,7 @@ func readUDP(t *testing.T, d *Device) Packet {
 }
 
 func TestCloseWakesTheReaderAndRemovesTheDevice(t *testing.T) {
-	labtest.InNamespace(t, func() {
-		d, err := Open(mif0())
-		if err != nil {
-			t.Errorf("open: %v", err)
-			return
-		}
+	withMif0(t, func(d *Device) {
 		done := make(chan error, 1)
 		go func() {
 			b := NewBatch()
@@ -113,14 +116,8 @@ func TestCloseWakesTheReaderAndRemovesTheDevice(t *testing.T) {
 }
 
 func TestANameInUseIsSaidSo(t *testing.T) {
-	labtest.InNamespace(t, func() {
-		first, err := Open(mif0())
-		if err != nil {
-			t.Errorf("open: %v", err)
-			return
-		}
-		defer first.Close()
-		_, err = Open(mif0())
+	withMif0(t, func(*Device) {
+		_, err := Open(mif0())
 		if err == nil || !strings.Contains(err.Error(), "in use") {
 			t.Errorf("a second device of the name: %v", err)
 		}
@@ -128,13 +125,7 @@ func TestANameInUseIsSaidSo(t *testing.T) {
 }
 
 func TestWriteDoesNotAllocate(t *testing.T) {
-	labtest.InNamespace(t, func() {
-		d, err := Open(mif0())
-		if err != nil {
-			t.Errorf("open: %v", err)
-			return
-		}
-		defer d.Close()
+	withMif0(t, func(d *Device) {
 		b := []byte{0x45, 0, 0, 20, 0, 0, 0, 0, 1, 253, 0, 0, 198, 18, 0, 7, 198, 18, 0, 1}
 		if n := testing.AllocsPerRun(100, func() { _ = d.Write(Header{}, b) }); n > 0 {
 			t.Errorf("%g allocations per written packet", n)

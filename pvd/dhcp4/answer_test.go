@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mifvif/pvd"
+	"mifvif/pvd/pvdtest"
 )
 
 var byValue = cmp.Options{
@@ -80,21 +81,7 @@ func lines(r pvd.Report) []string {
 		}
 		out = append(out, line)
 	}
-	for _, x := range r.Zones {
-		out = append(out, "zone "+x.Name)
-	}
-	for _, x := range r.Search {
-		out = append(out, "search "+x.Name)
-	}
-	for _, x := range r.NTP {
-		out = append(out, "ntp "+x.Addr.String())
-	}
-	if r.Portal.URI != "" {
-		out = append(out, "portal "+r.Portal.URI)
-	}
-	for _, x := range r.Designated {
-		out = append(out, "named "+x.Name)
-	}
+	out = append(out, pvdtest.Rest(r)...)
 	if r.MTU != 0 {
 		out = append(out, "mtu "+strconv.Itoa(r.MTU))
 	}

@@ -53,29 +53,7 @@ func lines(r pvd.Report) []string {
 		}
 		out = append(out, line)
 	}
-	for _, x := range r.Zones {
-		out = append(out, "zone "+x.Name)
-	}
-	for _, x := range r.Search {
-		out = append(out, "search "+x.Name)
-	}
-	for _, x := range r.NTP {
-		if x.Name != "" {
-			out = append(out, "ntp "+x.Name)
-		} else {
-			out = append(out, "ntp "+x.Addr.String())
-		}
-	}
-	for _, x := range r.Designated {
-		out = append(out, "named "+x.Name)
-	}
-	for _, x := range r.Selection {
-		out = append(out, "selection "+x.Prefix.String())
-	}
-	if r.Portal.URI != "" {
-		out = append(out, "portal "+r.Portal.URI)
-	}
-	return out
+	return append(out, pvdtest.Rest(r)...)
 }
 
 func TestRepliesAreRestated(t *testing.T) {

@@ -24,6 +24,33 @@ func Run(t *testing.T, run func(context.Context) error) (stop func()) {
 	}
 }
 
+// Rest is what DHCP servers say besides routes and resolvers, in words.
+func Rest(r pvd.Report) (out []string) {
+	for _, x := range r.Zones {
+		out = append(out, "zone "+x.Name)
+	}
+	for _, x := range r.Search {
+		out = append(out, "search "+x.Name)
+	}
+	for _, x := range r.NTP {
+		name := x.Name
+		if name == "" {
+			name = x.Addr.String()
+		}
+		out = append(out, "ntp "+name)
+	}
+	for _, x := range r.Designated {
+		out = append(out, "named "+x.Name)
+	}
+	for _, x := range r.Selection {
+		out = append(out, "selection "+x.Prefix.String())
+	}
+	if r.Portal.URI != "" {
+		out = append(out, "portal "+r.Portal.URI)
+	}
+	return out
+}
+
 // Lines are the objects of a report that managers of leases know of, in words.
 func Lines(r pvd.Report) (out []string) {
 	for _, x := range r.NextHops {
