@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -83,7 +84,7 @@ func decode(content []byte, in any) (tree *ast.File, err error) {
 // decode reads content and reports whether it is what in can hold.
 func (r *reader) decode(content []byte, in any) bool {
 	tree, err := decode(content, in)
-	r.tree = tree
+	r.tree, r.shape = tree, reflect.TypeOf(in).Elem()
 	if err != nil && !errors.Is(err, io.EOF) {
 		r.syntax(err)
 		return false
@@ -109,6 +110,7 @@ type reader struct {
 	file     string
 	lines    []string
 	tree     *ast.File
+	shape    reflect.Type // of the whole file
 	problems []Problem
 	warnings []Problem // what is valid and should be known
 }
@@ -164,11 +166,10 @@ func (r *reader) syntax(err error) {
 			line, col = t.Position.Line, t.Position.Column
 		}
 	}
-	message = strings.ReplaceAll(strings.TrimSpace(message), "\n", " ")
-	if strings.HasPrefix(message, "unknown field") {
-		message += r.suggestion(message)
+	if m, ok := r.misfit(err); ok {
+		message = m
 	}
-	r.add(line, col, message)
+	r.add(line, col, strings.ReplaceAll(strings.TrimSpace(message), "\n", " "))
 }
 
 // write renders one problem: its place, what is wrong, and the line.

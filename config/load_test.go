@@ -95,16 +95,28 @@ rules:
 }
 
 // TestEveryMistakeHasItsPlace: what is wrong, where it is, and what is allowed.
+// TestADomainIsOnTheInterfaceOfItsName unless an entry says otherwise or its name
+// is a PvD id.
+func TestADomainIsOnTheInterfaceOfItsName(t *testing.T) {
+	cfg, err := Parse("f.yaml", []byte("pvds:\n  - {name: wlan0, weight: 3}\n  - {name: lte, interface: wwan0}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cfg.PvDs; d[0].Interface != "wlan0" || d[1].Interface != "wwan0" {
+		t.Errorf("%+v", d)
+	}
+}
+
 func TestEveryMistakeHasItsPlace(t *testing.T) {
 	tests := map[string]struct {
 		content string
 		want    []string // beginnings of the problems' first lines
 	}{
 		"unknown dhcp":          {"pvds:\n  - {name: a, interface: e1, dhcp: clinet}\n", []string{`f.yaml:2:36: unknown dhcp "clinet", did you mean "client"? (inform, client, off)`}},
-		"unknown key":           {"interfase:\n  name: x\n", []string{`f.yaml:1:1: unknown field "interfase", did you mean "interface"?`}},
-		"unknown inner key":     {"rules:\n  - name: a\n    requires: [x]\n", []string{`f.yaml:3:5: unknown field "requires", did you mean "require"?`}},
-		"misplaced key":         {"defaults: {mptcp: auto}\n", []string{`f.yaml:1:12: unknown field "mptcp" here (it belongs to another part of the configuration)`}},
-		"wrong type":            {"interface:\n  default_route: maybe\n", []string{"f.yaml:2:18: cannot unmarshal"}},
+		"unknown key":           {"interfase:\n  name: x\n", []string{`f.yaml:1:1: unknown key "interfase", did you mean "interface"? (interface, dns, router,`}},
+		"unknown inner key":     {"rules:\n  - name: a\n    requires: [x]\n", []string{`f.yaml:3:5: unknown key "requires", did you mean "require"? (name, match, require,`}},
+		"misplaced key":         {"defaults: {mptcp: auto}\n", []string{`f.yaml:1:12: unknown key "mptcp" here: it belongs to another part of the configuration (algorithm, affinity, on_failure, on_recovery, path)`}},
+		"wrong type":            {"interface:\n  default_route: maybe\n", []string{`f.yaml:2:18: default_route cannot be "maybe" (true or false)`}},
 		"duplicate key":         {"dns: {}\ndns: {}\n", []string{`f.yaml:2:1: mapping key "dns" already defined`}},
 		"not YAML":              {"a: [1\n", []string{"f.yaml:1:4: "}},
 		"interface name":        {"interface: {name: averyveryverylongname}\n", []string{`f.yaml:1:19: "averyveryverylongname" is no interface name (1 to 15`}},
@@ -134,7 +146,17 @@ func TestEveryMistakeHasItsPlace(t *testing.T) {
 		"not yet":               {"rules:\n  - {name: a, mptcp: require, prefer: [x]}\n", []string{`f.yaml:2:22: mptcp "require" is not in this version of mifvif (auto, off)`}},
 		"two domains of a link": {"pvds:\n  - {name: a, interface: e0}\n  - {name: b, interface: e0}\n", []string{`f.yaml:3:26: there are two domains for all of e0`}},
 		"domain names":          {"pvds:\n  - {name: a, interface: e0}\n  - {name: a, interface: e1}\n", []string{`f.yaml:3:12: there are two domains named "a"`}},
-		"domain interface":      {"pvds:\n  - {name: a}\n", []string{`f.yaml:2:5: domain "a": interface "" is no interface name`}},
+		"no domain interface":   {"pvds:\n  - {name: a.example.com}\n", []string{`f.yaml:2:5: domain "a.example.com" without interface (interface: such as wg0)`}},
+		"domain interface":      {"pvds:\n  - {name: a, interface: \"a b\"}\n", []string{`f.yaml:2:26: domain "a": "a b" is no interface name`}},
+		"search":                {"pvds:\n  - {name: a, dns: {search: [\"a b\"]}}\n", []string{`f.yaml:2:30: search: "a b" is no domain name`}},
+		"word for a list":       {"router: {lans: br-lan}\n", []string{`f.yaml:1:16: lans cannot be "br-lan" (a list, such as [br-lan])`}},
+		"list for a word":       {"rules: [{name: [a]}]\n", []string{"f.yaml:1:16: name cannot be a list (one word)"}},
+		"mapping for a list":    {"pvds: {}\n", []string{"f.yaml:1:7: pvds cannot be a mapping (a list, each entry of it with keys: name, interface,"}},
+		"list for a mapping":    {"interface: []\n", []string{"f.yaml:1:12: interface cannot be a list (keys: name, mtu,"}},
+		"word for a number":     {"pvds: [{name: a, weight: x}]\n", []string{`f.yaml:1:26: weight cannot be "x" (a whole number)`}},
+		"number beyond all":     {"pvds: [{name: a, weight: 99999999999999999999}]\n", []string{`f.yaml:1:26: weight cannot be "99999999999999999999" (a whole number)`}},
+		"word for all":          {"\tfoo\n", []string{"f.yaml:1:1: this is no configuration (keys: interface, dns,"}},
+		"alias of another part": {"defaults: &a {algorithm: weighted}\nlimits: *a\n", []string{`f.yaml:1:15: unknown key "algorithm" where an alias puts it`}},
 		"weight":                {"pvds:\n  - {name: a, interface: e0, weight: 0}\n", []string{"f.yaml:2:38: weight 0 is out of range (1 to 1000)"}},
 		"zone":                  {"pvds:\n  - {name: a, interface: e0, dns: {zones: [\"a..b\"]}}\n", []string{`f.yaml:2:44: zones: "a..b" is no domain name`}},
 		"socket":                {"control: {socket: here}\n", []string{`f.yaml:1:19: socket: "here" is no place for a socket`}},

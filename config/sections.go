@@ -147,9 +147,14 @@ func (r *reader) pvds(cfg *Config, list []rawPvD) {
 		case names[in.Name]:
 			r.at(at+".name", "there are two domains named %q (names are unique)", in.Name)
 		}
+		if in.Interface == "" && !strings.Contains(in.Name, ".") { // as domains without an entry are called
+			in.Interface = in.Name
+		}
 		switch {
+		case in.Interface == "":
+			r.at(at, "domain %q without interface (interface: such as wg0)", in.Name)
 		case !validInterface(in.Interface):
-			r.at(at, "domain %q: interface %q is no interface name (interface: such as wg0)", in.Name, in.Interface)
+			r.at(at+".interface", "domain %q: %q is no interface name (1 to 15 characters, no blanks, slashes or colons)", in.Name, in.Interface)
 		case whole(in) && wholes[in.Interface]:
 			r.at(at+".interface", "there are two domains for all of %s (tell them apart by next_hops, or name one by its PvD id)", in.Interface)
 		}
@@ -192,6 +197,11 @@ func (r *reader) pvd(at string, in rawPvD) pvd.Declaration {
 		for i, z := range in.DNS.Zones {
 			if !validName(z) {
 				r.at(fmt.Sprintf("%s.dns.zones[%d]", at, i), "zones: %q is no domain name (such as corp.example.com)", z)
+			}
+		}
+		for i, s := range in.DNS.Search {
+			if !validName(s) {
+				r.at(fmt.Sprintf("%s.dns.search[%d]", at, i), "search: %q is no domain name (such as corp.example.com)", s)
 			}
 		}
 	}

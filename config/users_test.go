@@ -47,7 +47,7 @@ func TestUsersRulesAreAboutTheirOwnFlows(t *testing.T) {
 		"rules:\n  - {name: a, locked: true, prefer: [x]}\n":             "4711.yaml:2:23: locked: a user's rule cannot be locked",
 		"rules:\n  - {name: a, match: {user: root}, prefer: [x]}\n":      "4711.yaml:2:29: user: a user's rules are about own flows only",
 		"rules:\n  - {name: a, match: {ingress: lan}, prefer: [x]}\n":    "4711.yaml:2:32: ingress: a user's rules are about own flows",
-		"interface: {name: x}\n":                                         `4711.yaml:1:1: unknown field "interface"`,
+		"interface: {name: x}\n":                                         `4711.yaml:1:1: unknown key "interface" here: it belongs to another part of the configuration (rules)`,
 		"rules:\n  - {name: a, prefer: [x]}\n  - {name: b, prefer: [y]}": `4711.yaml:3:5: rule "b" can never match`,
 	} {
 		write("4711", content)

@@ -44,7 +44,7 @@ func (r *reader) addrs(path, key string, list []string) []netip.Addr {
 	for i, s := range list {
 		a, err := netip.ParseAddr(s)
 		if err != nil {
-			r.at(fmt.Sprintf("%s[%d]", path, i), "%s: %q is no IP address", key, s)
+			r.at(fmt.Sprintf("%s[%d]", path, i), "%s: %q is no IP address (such as 192.0.2.1 or 2001:db8::1)", key, s)
 			continue
 		}
 		out = append(out, a)

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"mifvif/scheduler"
@@ -131,27 +130,4 @@ func edits(a, b string) int {
 		}
 	}
 	return row[len(b)]
-}
-
-// suggestion is the hint at the known key nearest to an unknown one.
-func (r *reader) suggestion(message string) string {
-	parts := strings.Split(message, `"`)
-	if len(parts) < 2 {
-		return ""
-	}
-	if slices.Contains(keys(), parts[1]) {
-		return " here (it belongs to another part of the configuration)"
-	}
-	return meant(parts[1], keys())
-}
-
-// keys are all keys of the contract.
-func keys() []string {
-	all := strings.Fields(`interface name mtu addresses default_route on_exit dns listen manage_host router lans
-		discovery ignore ca pvds next_hops servers zones search prefixes internet trusted metered weight prefer_public bandwidth down up cap bytes reset_day on_reached check
-		rules match dscp proto port dst src ingress user process cgroup when require prefer forbid algorithm affinity
-		on_failure on_recovery recovery_deadline mptcp path race locked defaults control socket group web metrics profile limits
-		tcp_flows udp_flows pending_connects per_source`)
-	slices.Sort(all)
-	return all
 }
