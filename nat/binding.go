@@ -40,7 +40,7 @@ type binding struct {
 
 	began    time.Time
 	lastDst  atomic.Pointer[netip.AddrPort]
-	used     atomic.Int64 // Unix nanoseconds of the last packet outwards
+	used     atomic.Int64 // of the last packet outwards, see Table.since
 	txPkts   atomic.Uint64
 	rxPkts   atomic.Uint64
 	txBytes  atomic.Uint64
@@ -53,7 +53,7 @@ func (t *Table) newBinding(app appKey, f flow.Flow, c Choice) (*binding, error) 
 	b := &binding{table: t, id: t.nextID.Add(1), app: app, choice: c, dscp: f.DSCP, began: t.now(), checked: t.now(), firstDst: f.Dst}
 	dst := f.Dst
 	b.lastDst.Store(&dst)
-	b.used.Store(t.now().UnixNano())
+	b.used.Store(t.since(t.now()))
 	if f.Proto != flow.UDP {
 		return b, t.joinHub(b)
 	}

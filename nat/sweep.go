@@ -36,11 +36,11 @@ func (t *Table) Run(ctx context.Context) error {
 
 // sweep ends the bindings that have been idle for too long.
 func (t *Table) sweep() {
-	now := t.now()
+	now := t.since(t.now())
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for b := range t.bindings {
-		if now.Sub(time.Unix(0, b.used.Load())) > b.idle() {
+		if time.Duration(now-b.used.Load()) > b.idle() {
 			t.end(b)
 		}
 	}

@@ -79,6 +79,7 @@ type Table struct {
 	open Opener
 	log  *slog.Logger
 	now  func() time.Time
+	made time.Time
 
 	mu       sync.Mutex
 	bindings map[*binding]struct{}
@@ -123,7 +124,7 @@ func New(cfg Config, out Writer, open Opener, log *slog.Logger) (*Table, error) 
 		return nil, fmt.Errorf("limits: udp_flows %d must be at least 1 and per_source %g in (0, 1]", cfg.Max, cfg.PerSource)
 	}
 	t := &Table{
-		cfg: cfg, out: out, open: open, log: log, now: time.Now,
+		cfg: cfg, out: out, open: open, log: log, now: time.Now, made: time.Now(),
 		bindings: make(map[*binding]struct{}), mapped: make(map[mapKey]*binding),
 		byApp: make(map[appKey]*binding), byPeer: make(map[peerKey]*binding),
 		shares: quota.New(cfg.Max, cfg.PerSource), hubs: make(map[hubKey]*hub), departed: make(map[appKey]departure), inbox: newInbox(),
@@ -157,10 +158,14 @@ func (t *Table) Forward(h tun.Header, info *packet.Info, data []byte, named bool
 	if b.choice.Owner.Known && t.cfg.Owner != nil && now.Sub(b.checked) >= recheckEvery && t.handedOver(b, info, now) {
 		return false
 	}
-	b.used.Store(now.UnixNano())
+	b.used.Store(t.since(now))
 	t.sender.queue(b, h, info, data)
 	return true
 }
+
+// since restates a time as nanoseconds since the table was made. Unlike those since
+// 1970 they do not jump when somebody sets the clock.
+func (t *Table) since(now time.Time) int64 { return int64(now.Sub(t.made)) }
 
 // find returns the binding of a packet, nil if there is none.
 func (t *Table) find(info *packet.Info, named bool) *binding {

@@ -21,7 +21,7 @@ type Conn struct {
 	out   outlet
 	tx    atomic.Uint64
 	rx    atomic.Uint64
-	last  atomic.Int64 // time of the last byte, Unix nanoseconds
+	last  atomic.Int64 // when the last byte passed: nanoseconds since stack.made
 }
 
 // setUp sets the endpoint's options.

@@ -119,13 +119,19 @@ func (j *joint) leave() {
 	j.stack.running.Done()
 }
 
-// touch notes that a byte has passed.
-func (c *Conn) touch() { c.last.Store(time.Now().UnixNano()) }
+// touch notes that a byte has passed, in time that does not jump when somebody sets
+// the clock.
+func (c *Conn) touch() { c.last.Store(int64(time.Since(c.stack.made))) }
+
+// silent returns how long no byte has passed.
+func (c *Conn) silent(now time.Time) time.Duration {
+	return now.Sub(c.stack.made) - time.Duration(c.last.Load())
+}
 
 // idle ends a half-closed connection that has been silent for too long; it
 // looks again later otherwise.
 func (j *joint) idle() {
-	silent := time.Since(time.Unix(0, j.last.Load()))
+	silent := j.silent(time.Now())
 	if silent >= halfClosedIdle {
 		j.reset(fmt.Errorf("half-closed and silent for %s", halfClosedIdle))
 		return

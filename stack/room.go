@@ -177,7 +177,7 @@ func (r *room) clear(now time.Time) {
 	defer r.mu.Unlock()
 	for j := range r.grown {
 		queued, err := j.ep.GetSockOptInt(tcpip.ReceiveQueueSizeOption)
-		if now.Sub(time.Unix(0, j.last.Load())) < attention || err != nil || queued > 0 {
+		if j.silent(now) < attention || err != nil || queued > 0 {
 			continue
 		}
 		j.ep.SocketOptions().SetReceiveBufferSize(smallReceive, false)

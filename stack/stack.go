@@ -56,6 +56,7 @@ type Stack struct {
 	pending   pending
 	handler   func(*Request)
 	log       *slog.Logger
+	made      time.Time
 	drops     drops
 	poller    *poll.Poller // of uplinks with something to read
 	workers   workers
@@ -79,6 +80,7 @@ func New(cfg Config, out Writer, handler func(*Request), log *slog.Logger) (*Sta
 		link:    newLink(cfg.MTU, out),
 		handler: handler,
 		log:     log,
+		made:    time.Now(),
 	}
 	s.pending.init(cfg)
 	err := s.configure()
