@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -126,6 +127,38 @@ func TestOnlyASocketIsReplaced(t *testing.T) {
 		if _, err := os.Lstat(path); err != nil {
 			t.Errorf("what was there is gone: %v", err)
 		}
+	}
+}
+
+// TestOnlyDeadSocketsAreRemoved: what a killed daemon left goes, and nothing else.
+func TestOnlyDeadSocketsAreRemoved(t *testing.T) {
+	dir := t.TempDir()
+	socket := func(name string) *net.UnixListener {
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, name), Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.SetUnlinkOnClose(false)
+		return l
+	}
+	defer socket("served.sock").Close()
+	socket("dead.sock").Close()
+	socket(filepath.Base(beside("served.sock"))).Close()
+	if err := os.WriteFile(filepath.Join(dir, "file.sock"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"served.sock", "dead.sock", "file.sock", "none.sock"} {
+		if err := RemoveDead(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	var left []string
+	all, err := os.ReadDir(dir)
+	for _, f := range all {
+		left = append(left, f.Name())
+	}
+	if want := []string{"file.sock", "served.sock"}; err != nil || !slices.Equal(left, want) {
+		t.Errorf("%q are left, want %q", left, want)
 	}
 }
 

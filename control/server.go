@@ -168,6 +168,20 @@ func removeSocket(path string) error {
 	return nil
 }
 
+// RemoveDead removes the sockets that a killed daemon of this namespace may have left
+// at path or beside it. One that is served stays, and so does what is no socket.
+func RemoveDead(path string) error {
+	var errs []error
+	for _, p := range []string{path, beside(path)} {
+		if fi, err := os.Lstat(p); err == nil && fi.Mode().Type() == os.ModeSocket && !served(p) {
+			if err := os.Remove(p); err != nil {
+				errs = append(errs, fmt.Errorf("remove the control socket of a killed daemon: %w", err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // served reports whether a daemon answers at path.
 func served(path string) bool {
 	c, err := net.DialTimeout("unix", path, time.Second)

@@ -10,12 +10,21 @@ import (
 	"mifvif/netwatch"
 )
 
+// Gone reports whether the device is not in this network namespace any more, given
+// what the kernel has now: somebody has moved it, and it draws nothing.
+func (d *Device) Gone(st netwatch.State) bool { return d.at(st) < 0 }
+
+// at returns where in the list of links the device is, -1 for nowhere.
+func (d *Device) at(st netwatch.State) int {
+	return slices.IndexFunc(st.Links, func(l netwatch.Link) bool { return l.Index == d.index })
+}
+
 // Keep makes the device again what Open made it, given what the kernel has now:
 // its addresses, its MTU, up. Without them it would draw nothing, and what it
 // should have drawn would leave by the kernel's own routes. It does nothing
 // where nothing is to do; a device that is gone is not made again.
 func (d *Device) Keep(st netwatch.State) error {
-	at := slices.IndexFunc(st.Links, func(l netwatch.Link) bool { return l.Index == d.index })
+	at := d.at(st)
 	if at < 0 {
 		return nil
 	}

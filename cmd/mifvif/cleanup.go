@@ -17,7 +17,7 @@ import (
 	"mifvif/uplinks"
 )
 
-func cleanupCommand() *cobra.Command {
+func cleanupCommand(g *globals) *cobra.Command {
 	var state string
 	cmd := &cobra.Command{
 		Use:   "cleanup",
@@ -35,7 +35,8 @@ func cleanupCommand() *cobra.Command {
 			if err := checkState(state); err != nil {
 				return err
 			}
-			return cleanup(cmd.Context(), state, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
+			err = cleanup(cmd.Context(), state, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
+			return errors.Join(err, control.RemoveDead(g.socketPath()))
 		},
 	}
 	cmd.Flags().StringVar(&state, "state", defaultState, "`DIR` of the daemon's undo records")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/netip"
@@ -216,6 +217,29 @@ func TestWhatOthersDoToMif0IsUndone(t *testing.T) {
 			must(t, err)
 			return len(before.Differences(now)) == 0 && s.throughMif0()
 		})
+	}
+}
+
+// TestWithoutMif0TheDaemonEndsInOrder: it would carry nothing, and the host would
+// ask a resolver that is not there any more.
+func TestWithoutMif0TheDaemonEndsInOrder(t *testing.T) {
+	for what, damage := range map[string][]string{
+		"it is deleted": {"link", "del", "mif0"},
+		"it is moved":   {"link", "set", "mif0", "netns", ""},
+	} {
+		s := newSite(t, "")
+		if len(damage) == 5 {
+			must(t, s.Core.Do(func() error { damage[4] = strconv.Itoa(unix.Gettid()); return nil }))
+		}
+		s.ip(damage...)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := s.daemon.Wait(ctx); err == nil || !strings.Contains(err.Error(), "exit status 1") {
+			t.Errorf("%s: the daemon ends with %v, want exit 1", what, err)
+		}
+		if left, err := s.daemon.Leftovers(); err != nil || len(left) > 0 {
+			t.Errorf("%s: %q are left, %v", what, left, err)
+		}
 	}
 }
 

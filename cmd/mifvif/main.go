@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -92,6 +93,9 @@ func (g *globals) socketFor(cfg *config.Config) string {
 	return cfg.Control.Socket
 }
 
+// socketPath returns where the daemon is looked for.
+func (g *globals) socketPath() string { return cmp.Or(g.socket, config.DefaultSocket) }
+
 // client returns a client of the daemon.
 func (g *globals) client() *control.Client {
 	if g.socket != "" {
@@ -116,7 +120,7 @@ func rootCommand() *cobra.Command {
 	root.PersistentFlags().StringVar(&g.socket, "socket", os.Getenv("MIFVIF_SOCKET"), "control socket `PATH` (or MIFVIF_SOCKET)")
 	root.AddCommand(
 		runCommand(g), checkCommand(g), reloadCommand(g), statusCommand(g), pvdsCommand(g), flowsCommand(g),
-		explainCommand(g), rulesCommand(g), drainCommand(g), undrainCommand(g), resolveCommand(g), execCommand(g), stage(), portalCommand(g), watchCommand(g), labCommand(), benchCommand(), benchLoad(), cleanupCommand(), versionCommand(g),
+		explainCommand(g), rulesCommand(g), drainCommand(g), undrainCommand(g), resolveCommand(g), execCommand(g), stage(), portalCommand(g), watchCommand(g), labCommand(), benchCommand(), benchLoad(), cleanupCommand(g), versionCommand(g),
 	)
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -114,6 +115,9 @@ func (p *publisher) run(ctx context.Context, ready func()) error {
 			chatter := p.pulled && s.Chatter(&p.last)
 			p.last = s
 			p.damage.look(s)
+			if p.d.device.Gone(s) {
+				return fmt.Errorf("%s was removed or moved to another network namespace by somebody else (start mifvif again)", p.d.device.Name())
+			}
 			if chatter {
 				p.agenda.caused(0)
 				break
