@@ -138,7 +138,12 @@ func (h *hub) reply(a *arrival) {
 		c = packet.UpdateAddr(c, from, i.Src)
 		binary.BigEndian.PutUint16(msg[icmpChecksum:], packet.UpdateAddr(c, b.choice.Source, i.Dst))
 	}
+	i.DF, i.ID = false, h.table.datagrams.Add(1) // it has been put together, perhaps, and what follows may have to cut it
 	head := packet.AppendIP(h.table.inbox.train.head[:0], i, len(msg))
+	if h.table.exceeds(h.sock.is6, len(head)+len(msg)) {
+		h.table.cut([][]byte{head, msg}, false)
+		return
+	}
 	if err := h.table.out.Write(tun.Header{}, head, msg); err != nil {
 		h.table.stats.appFull.Add(1)
 	}

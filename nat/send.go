@@ -287,7 +287,7 @@ func putInt(oob []byte, n, level, typ int, value uint32) int {
 
 // Answer writes a datagram from a server inside the house to an app.
 func (t *Table) Answer(from, app netip.AddrPort, payload []byte) {
-	i := packet.Info{Src: from.Addr(), Dst: app.Addr(), SrcPort: from.Port(), DstPort: app.Port(), TTL: 64}
+	i := packet.Info{Src: from.Addr(), Dst: app.Addr(), SrcPort: from.Port(), DstPort: app.Port(), TTL: 64, ID: t.datagrams.Add(1)}
 	t.write([][]byte{packet.AppendUDP(nil, i, len(payload)), payload}, len(payload), 0)
 }
 

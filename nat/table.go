@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"sync"
@@ -34,6 +35,7 @@ type Opener interface {
 // Config bounds a Table.
 type Config struct {
 	Max       int     // bindings (limits.udp_flows)
+	MTU       int     // of mif0, bytes: what is longer goes to apps in fragments; 0: nothing is
 	PerSource float64 // share of Max that one holder may have, 0 < x <= 1
 	// Holder says whom a flow's binding is for; without ask it may answer with the
 	// zero Holder. nil: each source address is a host.
@@ -98,6 +100,10 @@ type Table struct {
 	limiter limiter
 	stats   stats
 	nextID  atomic.Uint64
+	cutters sync.Pool
+	// datagrams numbers what goes to apps, so that no two that somebody has to cut have
+	// one number (RFC 6864 4.3, RFC 8200 4.5).
+	datagrams atomic.Uint32
 }
 
 // appKey is an app's socket: for ICMP the port is the echo identifier.
@@ -136,6 +142,8 @@ func New(cfg Config, out Writer, open Opener, log *slog.Logger) (*Table, error) 
 	if t.poller, err = poll.New(); err != nil {
 		return nil, err //nolint:wrapcheck // says what and where
 	}
+	t.cutters.New = func() any { return new(cutter) }
+	t.datagrams.Store(rand.Uint32())
 	t.sender.init(t)
 	t.limiter.init(errorRate, errorBurst)
 	return t, nil

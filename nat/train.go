@@ -89,15 +89,16 @@ func (tr *train) leave(b *binding) {
 	i := packet.Info{
 		Src: from, Dst: app.Addr(), SrcPort: tr.first.from.Port(), DstPort: app.Port(),
 		TTL: tr.first.ttl, TOS: tr.first.tos,
+		ID: b.table.datagrams.Add(uint32((tr.total + tr.segment) / max(tr.segment, 1))),
 	}
 	tr.write(b.table, &i)
 	tr.n = 0
 }
 
 // write gives mif0 the train at once or, where the kernel takes no bursts (before
-// Linux 6.2), datagram by datagram.
+// Linux 6.2) or each is too long by itself, datagram by datagram.
 func (tr *train) write(t *Table, i *packet.Info) {
-	if tr.segment >= tr.total || !t.single.Load() {
+	if tr.segment >= tr.total || !t.single.Load() && !t.exceeds(i.Is6(), len(tr.head)+tr.segment) {
 		tr.pieces[0] = packet.AppendUDP(tr.head[:0], *i, tr.total)
 		if t.write(tr.pieces[:1+tr.n], tr.total, tr.segment) {
 			return
@@ -119,6 +120,10 @@ func (tr *train) write(t *Table, i *packet.Info) {
 // false if the kernel takes no bursts; any other loss is counted.
 func (t *Table) write(pieces [][]byte, payload, segment int) bool {
 	head := len(pieces[0])
+	if (segment == 0 || segment >= payload) && t.exceeds(pieces[0][0]>>4 == 6, head+payload) {
+		t.cut(pieces, true)
+		return true
+	}
 	h := tun.Header{NeedsChecksum: true, ChecksumStart: uint16(head - packet.UDPHeaderLen), ChecksumOffset: 6}
 	if segment > 0 && segment < payload {
 		h.GSOType, h.GSOSize, h.HeaderLen = tun.GSOUDPL4, uint16(segment), uint16(head)

@@ -61,7 +61,9 @@ func carryTrains(t *testing.T, single bool) {
 		}
 		b.arrived(arrivals)
 		for n, w := range want {
-			if _, got := out.next(t); !bytes.Equal(got, w) {
+			_, got := out.next(t)
+			packet.Rewrite(got, 0, 4, 10, 0) // each has a number of its own
+			if !bytes.Equal(got, w) {
 				t.Fatalf("round %d, datagram %d of %d:\n got %x\nwant %x", round, n, len(want), got, w)
 			}
 		}

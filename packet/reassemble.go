@@ -76,6 +76,10 @@ func (r *Reassembler) Add(info *Info, b []byte) ([]byte, bool) {
 		return nil, false
 	}
 	delete(r.partial, k)
+	if p.head[0]>>4 == 4 && len(p.head)+p.end > maxDatagram {
+		r.dropped++
+		return nil, false
+	}
 	return p.whole(), true
 }
 
@@ -100,7 +104,7 @@ func (p *partial) add(info *Info, b []byte) bool {
 	data := b[info.L4:info.End]
 	end := info.FragOffset + len(data)
 	switch {
-	case len(data) == 0, len(p.pieces) == maxFragments, end > maxDatagram-IPv6HeaderLen:
+	case len(data) == 0, len(p.pieces) == maxFragments, end > maxDatagram:
 		return false
 	case info.More && len(data)%minFragmentOffset != 0:
 		return false

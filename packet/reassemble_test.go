@@ -120,3 +120,54 @@ func TestReassemblerForgetsAndIsBounded(t *testing.T) {
 		t.Errorf("%d datagrams under way after all were late, want 1", len(re.partial))
 	}
 }
+
+// TestLargestDatagramsPass: IPv4 counts its header in 64 KiB, IPv6 does not.
+func TestLargestDatagramsPass(t *testing.T) {
+	const most4, most6 = maxDatagram - IPv4HeaderLen - UDPHeaderLen, maxDatagram - UDPHeaderLen
+	for _, whole := range [][]byte{datagram("198.18.0.1", "203.0.113.80", most4), datagram("2001:2::1", "2001:db8::80", most6)} {
+		re := NewReassembler()
+		var got []byte
+		for _, p := range cut(t, whole, 1448, 9) {
+			i, _ := Parse(p)
+			got, _ = re.Add(&i, p)
+		}
+		i, err := Parse(got)
+		if err != nil || len(got) != len(whole) || !bytes.Equal(i.Payload(got), whole[i.L4+UDPHeaderLen:]) {
+			t.Errorf("of %d bytes %d come, %v", len(whole), len(got), err)
+		}
+	}
+	whole := datagram("198.18.0.1", "203.0.113.80", most4)
+	re := NewReassembler()
+	for _, p := range cut(t, whole, 1448, 9) {
+		p = append(p[:IPv4HeaderLen:IPv4HeaderLen], append([]byte{1, 1, 1, 1}, p[IPv4HeaderLen:]...)...) // options
+		p[0]++
+		binary.BigEndian.PutUint16(p[2:], uint16(len(p)))
+		p[10], p[11] = 0, 0
+		binary.BigEndian.PutUint16(p[10:], ^Sum(p[:IPv4HeaderLen+4], 0))
+		i, err := Parse(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := re.Add(&i, p); ok {
+			t.Errorf("a datagram of %d bytes was put together", len(got))
+		}
+	}
+	if re.Dropped() != 1 {
+		t.Errorf("%d dropped, want 1", re.Dropped())
+	}
+}
+
+func TestFragmentsAreAsAnyHostMakesThem(t *testing.T) {
+	const mtu = 1400
+	whole := datagram("2001:db8::1", "2001:db8::2", 4000)
+	room := FragmentRoom(mtu)
+	data := whole[IPv6HeaderLen:]
+	for n, want := range cut(t, whole, room, 77) {
+		offset := n * room
+		end := min(offset+room, len(data))
+		got := append(AppendFragment(nil, whole, 77, offset, end-offset, end < len(data)), data[offset:end]...)
+		if !bytes.Equal(got, want) || len(got) > mtu {
+			t.Errorf("fragment %d is %x, want %x", n, got, want)
+		}
+	}
+}

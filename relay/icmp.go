@@ -21,7 +21,7 @@ func (r *Relay) icmp(h tun.Header, info *packet.Info, data []byte) {
 
 // answerEcho answers an echo request to the resolver's own address.
 func (r *Relay) answerEcho(info *packet.Info, data []byte) {
-	if err := r.cfg.Device.Write(tun.Header{}, packet.AppendEchoReply(nil, info, data)); err != nil {
+	if err := r.cfg.NAT.Give(packet.AppendEchoReply(nil, info, data)); err != nil {
 		r.drops.unwritten.Add(1)
 	}
 }

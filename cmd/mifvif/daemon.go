@@ -111,7 +111,7 @@ func (d *daemon) makeStations(cfg *config.Config) error {
 	limits := cfg.Limits
 	d.past = relay.NewPast()
 	d.nat, err = nat.New(nat.Config{
-		Max: limits.UDPFlows, PerSource: limits.PerSource, Holder: d.holder, Owner: d.owner, Moved: d.news.Moved, Ended: d.past.Binding,
+		Max: limits.UDPFlows, MTU: d.device.MTU(), PerSource: limits.PerSource, Holder: d.holder, Owner: d.owner, Moved: d.news.Moved, Ended: d.past.Binding,
 	}, d.device, d.uplinks, d.log)
 	if err != nil {
 		return err
