@@ -94,7 +94,6 @@ rules:
 	}
 }
 
-// TestEveryMistakeHasItsPlace: what is wrong, where it is, and what is allowed.
 // TestADomainIsOnTheInterfaceOfItsName unless an entry says otherwise or its name
 // is a PvD id.
 func TestADomainIsOnTheInterfaceOfItsName(t *testing.T) {
@@ -107,6 +106,7 @@ func TestADomainIsOnTheInterfaceOfItsName(t *testing.T) {
 	}
 }
 
+// TestEveryMistakeHasItsPlace: what is wrong, where it is, and what is allowed.
 func TestEveryMistakeHasItsPlace(t *testing.T) {
 	tests := map[string]struct {
 		content string

@@ -109,7 +109,7 @@ func (c *Client) Events(ctx context.Context, f func(Event) error) error {
 	for lines := json.NewDecoder(body); ; {
 		var e Event
 		switch err := lines.Decode(&e); {
-		case errors.Is(err, io.EOF):
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 			return errors.New("the daemon has ended the stream")
 		case err != nil:
 			return fmt.Errorf("read the daemon's events: %w", err)

@@ -16,7 +16,7 @@ import (
 const lockName = "@mifvif"
 
 // ErrLocked says that this namespace has a daemon already.
-var ErrLocked = errors.New("another one is running in this network namespace already")
+var ErrLocked = errors.New("mifvif is running in this network namespace already (see: mifvif status)")
 
 // Lock makes the caller the one daemon of its network namespace until the
 // returned listener is closed. It serves nobody.

@@ -203,13 +203,17 @@ type Rule struct {
 
 // RuleInForce is one rule of `mifvif rules`.
 type RuleInForce struct {
-	Name    string   `json:"name"`
-	Actor   string   `json:"actor"`
-	User    *uint32  `json:"user"` // whose flows it is about, of users' rules
-	Locked  bool     `json:"locked"`
-	Require []string `json:"require"`
-	Prefer  []string `json:"prefer"`
-	Forbid  []string `json:"forbid"`
+	Name   string  `json:"name"`
+	Actor  string  `json:"actor"`
+	User   *uint32 `json:"user"` // whose flows it is about, of users' rules
+	Locked bool    `json:"locked"`
+	// What it matches, by key of the configuration; a key that is not there
+	// matches everything.
+	Match     map[string][]string `json:"match"`
+	Algorithm string              `json:"algorithm"` // "": that of the defaults
+	Require   []string            `json:"require"`
+	Prefer    []string            `json:"prefer"`
+	Forbid    []string            `json:"forbid"`
 }
 
 // Drain has a domain get no new flows, or get them again.

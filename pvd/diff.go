@@ -94,7 +94,7 @@ func Diff(old, now *Set) []Event {
 	var events []Event
 	for _, d := range old.All() {
 		if now.ByName(d.Name) == nil {
-			events = append(events, Event{"pvd.removed", d.Name, d.Reason})
+			events = append(events, Event{"pvd.removed", d.Name, "it is there no more, and was " + string(d.State)})
 		}
 	}
 	for _, d := range now.All() {

@@ -33,7 +33,7 @@ func TestDiffNamesEachChangeOnce(t *testing.T) {
 		}
 		last = now
 	}
-	if diff := cmp.Diff([]Event{{"pvd.removed", "e2", "link, address and next hop are there"}}, Diff(last, NewSet(last.All()[1:]))); diff != "" {
+	if diff := cmp.Diff([]Event{{"pvd.removed", "e2", "it is there no more, and was online"}}, Diff(last, NewSet(last.All()[1:]))); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }

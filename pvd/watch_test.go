@@ -49,7 +49,7 @@ func TestEachChangeThatANetworkMakesIsOneEvent(t *testing.T) {
 			do   func(*Builder)
 			want []Event
 		}{
-			{"a router names the network", says("pio", "2001:db8:1::/64"), []Event{{"pvd.removed", "eth0", "link, address and next hop are there"}, {"pvd.added", id, "online: link, address and next hop are there"}}},
+			{"a router names the network", says("pio", "2001:db8:1::/64"), []Event{{"pvd.removed", "eth0", "it is there no more, and was online"}, {"pvd.added", id, "online: link, address and next hop are there"}}},
 			{"again", says("pio", "2001:db8:1::/64"), nil},
 			{"a resolver", says("pio", "2001:db8:1::/64", "dns", "2001:db8:1::53"), changed("other resolvers")},
 			{"again, later", func(b *Builder) { time.Sleep(time.Second); says("dns", "2001:db8:1::53")(b) }, nil},
@@ -132,7 +132,7 @@ func TestALinkThatFlapsIsEachTimeOneEvent(t *testing.T) {
 		}
 		time.Sleep(forgetAfter + time.Second)
 		set := b.Build(down.State, Inputs{})
-		if diff := cmp.Diff([]Event{{"pvd.removed", "eth0", "the link has no carrier"}}, Diff(last, set)); diff != "" {
+		if diff := cmp.Diff([]Event{{"pvd.removed", "eth0", "it is there no more, and was offline"}}, Diff(last, set)); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
 		}
 	})

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -29,13 +31,24 @@ func checkCommand(*globals) *cobra.Command {
 			for _, w := range cfg.Warnings {
 				fmt.Fprintln(cmd.OutOrStdout(), w)
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), "the configuration is valid")
+			fmt.Fprintln(cmd.OutOrStdout(), "the configuration is valid"+whose(path))
 			return nil
 		},
 	}
 	cmd.Flags().StringVarP(&path, "config", "c", "", "configuration `FILE` (default "+config.DefaultPath+" if it is there)")
 	cmd.Flags().BoolVar(&defaults, "print-defaults", false, "print the whole effective configuration of an empty file")
 	return cmd
+}
+
+// whose says which configuration was read where the person named none.
+func whose(path string) string {
+	if path != "" {
+		return ""
+	}
+	if _, err := os.Stat(config.DefaultPath); errors.Is(err, fs.ErrNotExist) {
+		return ": the built-in one, as there is no " + config.DefaultPath
+	}
+	return ": " + config.DefaultPath
 }
 
 func reloadCommand(g *globals) *cobra.Command {

@@ -29,7 +29,7 @@ func cleanupCommand(g *globals) *cobra.Command {
 			}
 			lock, err := control.Lock()
 			if err != nil {
-				return fmt.Errorf("%w (stop it, and it cleans up itself)", err)
+				return fmt.Errorf("%w ; when it stops it cleans up itself", err)
 			}
 			defer lock.Close()
 			if err := checkState(state); err != nil {

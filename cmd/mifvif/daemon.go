@@ -61,6 +61,7 @@ type daemon struct {
 	events     control.Events
 	commands   commands
 	trouble    atomic.Pointer[string] // what could not be put in force, nil when all could
+	refused    atomic.Pointer[string] // why the file is not in force as it is now, nil when it is
 	unasked    atomic.Bool            // the host's resolver could not be pointed at ours
 }
 

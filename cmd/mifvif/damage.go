@@ -20,6 +20,7 @@ const complainEvery = time.Minute
 // (RFC 6418 5.5: several managers of one host). The next publish puts them back.
 type damage struct {
 	log   *slog.Logger
+	tell  func(kind, domain, detail string)
 	rules []netwatch.Rule // in force
 	since time.Time
 	said  time.Time
@@ -45,6 +46,7 @@ func (d *damage) look(st netwatch.State) {
 	}
 	if missing > 0 {
 		d.said = time.Now()
+		d.tell("warning", "", "rules of mif0 were removed by somebody else and are put back")
 		d.log.Warn("rules of mif0 were removed by somebody else and are put back", "missing", missing)
 	}
 }

@@ -14,7 +14,7 @@ import (
 func TestDamageByOthersIsSaidOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		d := damage{log: slog.New(slog.NewTextHandler(&out, nil))}
+		d := damage{tell: func(_, _, _ string) {}, log: slog.New(slog.NewTextHandler(&out, nil))}
 		time.Sleep(time.Hour) // the zero times are long ago
 		rule := netwatch.Rule{Priority: 6416, Iif: "lo", Table: 64180}
 		there := rule

@@ -27,7 +27,7 @@ func explainCommand(g *globals) *cobra.Command {
 			if user != "" {
 				uid, err := config.LookupUser(user)
 				if err != nil {
-					return usageError{fmt.Errorf("--user: %w", err)}
+					return usageError{fmt.Errorf("--user %q: there is no such user on this host (a name or a number)", user)}
 				}
 				q.User = &uid
 			}
@@ -48,16 +48,19 @@ func explainCommand(g *globals) *cobra.Command {
 	cmd.Flags().IntVar(&q.Port, "port", 443, "destination port")
 	cmd.Flags().StringVar(&q.Proto, "proto", "tcp", "tcp, udp or icmp")
 	cmd.Flags().IntVar(&q.DSCP, "dscp", 0, "code point, 0 to 63")
-	cmd.Flags().StringVar(&user, "user", "", "as if it were user `U`'s")
-	cmd.Flags().StringVar(&q.Process, "process", "", "as if it were process `P`'s")
-	cmd.Flags().StringVar(&q.Cgroup, "cgroup", "", "as if it came from group `C`")
+	cmd.Flags().StringVar(&user, "user", "", "as if it were user `U`'s (default: nobody's, no user's rule holds)")
+	cmd.Flags().StringVar(&q.Process, "process", "", "as if it were a process's that is called `P`, such as curl")
+	cmd.Flags().StringVar(&q.Cgroup, "cgroup", "", "as if it came from control group `C`, such as /user.slice")
 	cmd.Flags().StringVar(&q.Src, "src", "", "source address `A` (default: this host)")
 	return cmd
 }
 
 func printExplanation(w io.Writer, e control.Explanation) {
 	to := e.Flow.Dst
-	if e.Flow.Name != "" {
+	switch {
+	case e.Flow.Name != "" && to == "":
+		to = e.Flow.Name + " (no live flow goes there: decided by the name alone)"
+	case e.Flow.Name != "":
 		to = e.Flow.Name + " (" + to + ")"
 	}
 	fmt.Fprintf(w, "%s %s -> %s\n", e.Flow.Proto, e.Flow.Src, to)

@@ -44,17 +44,29 @@ func labDemo() *cobra.Command {
 }
 
 func labList() *cobra.Command {
-	return &cobra.Command{
+	g := &globals{}
+	return withJSON(&cobra.Command{
 		Use:   "list",
 		Short: "List the scenarios",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			all := []listed{}
 			for _, s := range scenario.All() {
-				fmt.Fprintf(cmd.OutOrStdout(), "%-10s %s\n", s.ID, s.Title)
+				all = append(all, listed{s.ID, s.Title})
 			}
-			return nil
+			return show(cmd, g, all, func(w io.Writer, all []listed) {
+				for _, s := range all {
+					fmt.Fprintf(w, "%-10s %s\n", s.ID, s.Title)
+				}
+			})
 		},
-	}
+	}, g)
+}
+
+// listed is a scenario of the list.
+type listed struct {
+	ID    string `json:"id"`
+	Title string `json:"title"`
 }
 
 func labRun() *cobra.Command {

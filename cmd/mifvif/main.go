@@ -65,8 +65,7 @@ func execute(args []string, stdout, stderr io.Writer) int {
 // code returns the exit code for an error.
 func code(err error) int {
 	switch {
-	case errors.As(err, new(usageError)), errors.As(err, new(placedError)), errors.As(err, new(control.Mistake)),
-		strings.HasPrefix(err.Error(), "unknown command"):
+	case errors.As(err, new(usageError)), errors.As(err, new(placedError)), errors.As(err, new(control.Mistake)):
 		return exitUsage
 	case errors.Is(err, control.ErrNotRunning):
 		return exitNotRunning
@@ -123,9 +122,8 @@ func rootCommand() *cobra.Command {
 		explainCommand(g), rulesCommand(g), drainCommand(g), undrainCommand(g), resolveCommand(g), execCommand(g), stage(), portalCommand(g), watchCommand(g), labCommand(), benchCommand(), benchLoad(), cleanupCommand(g), versionCommand(g),
 	)
 	root.InitDefaultCompletionCmd()
-	for _, c := range root.Commands() {
-		strict(c)
-	}
+	arrange(root)
+	strict(root)
 	return root
 }
 
@@ -139,11 +137,47 @@ func strict(c *cobra.Command) {
 	}
 	if args := c.Args; args != nil {
 		c.Args = func(cmd *cobra.Command, a []string) error {
-			if err := args(cmd, a); err != nil {
-				return usageError{fmt.Errorf("%w (see: %s --help)", err, cmd.CommandPath())}
+			err := args(cmd, a)
+			switch {
+			case err == nil:
+				return nil
+			case cmd.HasSubCommands():
+				return usageError{fmt.Errorf("%w%s (see: %s --help)", err, nearest(cmd, a), cmd.CommandPath())}
 			}
-			return nil
+			return usageError{fmt.Errorf("wrong arguments, it is: %s (see: %s --help)", cmd.UseLine(), cmd.CommandPath())}
 		}
+	}
+}
+
+// nearest is a hint at the command that an unknown word may have meant.
+func nearest(cmd *cobra.Command, args []string) string {
+	cmd.SuggestionsMinimumDistance = 2
+	if len(args) > 0 {
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			return fmt.Sprintf(", did you mean %q?", near[0])
+		}
+	}
+	return ""
+}
+
+// arrange groups the commands by what they are for, and completes for the shells
+// that Linux has.
+func arrange(root *cobra.Command) {
+	for _, g := range []struct{ id, title, commands string }{
+		{"run", "Run it:", "run check reload cleanup"},
+		{"see", "See what it does:", "status pvds flows explain resolve watch"},
+		{"steer", "Steer it:", "exec drain undrain rules portal"},
+		{"try", "Try it in network namespaces:", "lab bench"},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+		for name := range strings.FieldsSeq(g.commands) {
+			if c, _, err := root.Find([]string{name}); err == nil {
+				c.GroupID = g.id
+			}
+		}
+	}
+	if c, _, err := root.Find([]string{"completion", "powershell"}); err == nil {
+		c.Parent().RemoveCommand(c)
 	}
 }
 

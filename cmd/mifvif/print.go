@@ -23,6 +23,7 @@ func show[T any](cmd *cobra.Command, g *globals, document T, inWords func(io.Wri
 func printJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false) // arrows in sentences are for people
 	if err := e.Encode(v); err != nil {
 		return fmt.Errorf("write the answer: %w", err)
 	}

@@ -57,7 +57,7 @@ func newPublisher(d *daemon, cfg *config.Config) *publisher {
 	builder := pvd.NewBuilder(discovery(cfg))
 	p := &publisher{
 		d: d, builder: builder, sources: newSources(builder, d.log), agenda: newAgenda(),
-		damage: damage{log: d.log}, verdicts: newVerdicts(), disputes: newConflicts(d.tell),
+		damage: damage{log: d.log, tell: d.tell}, verdicts: newVerdicts(), disputes: newConflicts(d.tell),
 		states: make(chan netwatch.State, 1), servers: make(chan host.Upstreams, 1), orders: make(chan order),
 		drains: make(drains), deadline: time.NewTimer(0),
 	}

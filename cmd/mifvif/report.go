@@ -72,6 +72,9 @@ func (d *daemon) warnings() []string {
 	if text := d.trouble.Load(); text != nil {
 		out = append(out, "not every route and rule is in place: "+*text)
 	}
+	if text := d.refused.Load(); text != nil {
+		out = append(out, "the configuration was not reloaded, the old one stays in force: "+*text)
+	}
 	usable := false
 	for _, p := range d.current.Load().All() {
 		usable = usable || p.State == pvd.Online

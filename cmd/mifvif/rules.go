@@ -54,7 +54,7 @@ func rulesCommand(g *globals) *cobra.Command {
 
 func printRules(w io.Writer, rules []control.RuleInForce) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "ACTOR\tUSER\tNAME\tREQUIRE\tPREFER\tFORBID")
+	fmt.Fprintln(t, "ACTOR\tUSER\tNAME\tMATCH\tREQUIRE\tPREFER\tFORBID\tALGORITHM")
 	for _, r := range rules {
 		actor := r.Actor
 		if r.Locked {
@@ -64,7 +64,7 @@ func printRules(w io.Writer, rules []control.RuleInForce) {
 		if r.User != nil {
 			user = fmt.Sprint(*r.User)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", actor, user, r.Name, orDash(r.Require...), orDash(r.Prefer...), orDash(r.Forbid...))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", actor, user, r.Name, criteria(r.Match), orDash(r.Require...), orDash(r.Prefer...), orDash(r.Forbid...), orDash(r.Algorithm))
 	}
 	t.Flush()
 }
@@ -77,7 +77,8 @@ func (d *daemon) rules() []control.RuleInForce {
 	for _, r := range all {
 		c := control.RuleInForce{
 			Name: r.Name, Actor: r.Actor.String(), Locked: r.Actor == scheduler.Locked,
-			Require: r.Require, Prefer: r.Prefer, Forbid: r.Forbid,
+			Match: matched(&r.Match), Algorithm: algorithmWord(r.Algorithm),
+			Require: orEmpty(r.Require), Prefer: orEmpty(r.Prefer), Forbid: orEmpty(r.Forbid),
 		}
 		if r.Actor == scheduler.User && len(r.Match.Users) == 1 {
 			c.User = &r.Match.Users[0]
@@ -162,5 +163,16 @@ func (d *daemon) changeRules(ctx context.Context, uid uint32, change control.Rul
 	if err := os.Rename(file+".new", file); err != nil {
 		return fmt.Errorf("write your rules: %w", err)
 	}
-	return d.reload(ctx)
+	if err := d.reload(ctx); err != nil {
+		return errors.Join(err, putBack(file, old)) // the administrator's file is at fault
+	}
+	return nil
+}
+
+// putBack gives a file its old content; one that had none goes.
+func putBack(file string, old []byte) error {
+	if old == nil {
+		return os.Remove(file)
+	}
+	return os.WriteFile(file, old, 0o644)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
@@ -28,15 +29,16 @@ func (d *daemon) heed(ctx context.Context, signals <-chan os.Signal, stop func()
 			notify(d.log, sd.SdNotifyStopping)
 			stop()
 		}
-		go exitOn(signals) // ends with the process: undoing is under way
+		go d.exitOn(signals) // ends with the process: undoing is under way
 		return nil
 	}
 }
 
 // exitOn ends the process at the next signal, undone or not.
-func exitOn(signals <-chan os.Signal) {
+func (d *daemon) exitOn(signals <-chan os.Signal) {
 	for s := range signals {
 		if s != unix.SIGHUP {
+			d.log.Warn("stopped at once: mifvif cleanup removes what is left")
 			os.Exit(1)
 		}
 	}
@@ -45,8 +47,22 @@ func exitOn(signals <-chan os.Signal) {
 // errFixed says that a change needs a new start.
 var errFixed = errors.New("name, mtu and addresses of interface, dns, router, limits and control cannot change while mifvif runs (restart it)")
 
-// reload reads the configuration again: all of it takes effect, or none.
+// reload reads the configuration again: all of it takes effect, or none, which is
+// an event and a warning until one is taken.
 func (d *daemon) reload(ctx context.Context) error {
+	err := d.take(ctx)
+	if err == nil {
+		d.refused.Store(nil)
+		return nil
+	}
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	d.refused.Store(&text)
+	d.tell("reload", "", "not taken, the old configuration stays in force: "+text)
+	return err
+}
+
+// take reads the configuration again and has the publisher put it in force.
+func (d *daemon) take(ctx context.Context) error {
 	cfg, err := readConfig(d.path)
 	if invalid, ok := errors.AsType[*config.Error](err); ok {
 		return control.Mistake{Err: invalid}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,20 @@ import (
 
 // errTarget says what explain can be asked about.
 var errTarget = errors.New("is no address, no name and no id of a flow (see: mifvif flows)")
+
+// errGone is for an id whose flow nobody remembers.
+var errGone = errors.New("is no live flow and none that has ended lately (see: mifvif flows)")
+
+// flowID reports whether s has the form of a flow's id.
+func flowID(s string) bool { return regexp.MustCompile(`^[tu]\d+$`).MatchString(s) }
+
+// nameable reports whether s can be the name of a host: the last label of one is
+// no number (RFC 1123 2.1).
+func nameable(s string) bool {
+	s = strings.TrimSuffix(s, ".")
+	last := s[strings.LastIndexByte(s, '.')+1:]
+	return last != "" && !strings.ContainsAny(s, " /:") && strings.Trim(last, "0123456789") != ""
+}
 
 // errNotCarried says that mifvif decides nothing about a destination.
 var errNotCarried = errors.New("is never put on an uplink: it means this host, one of its links, or mif0 itself")
@@ -65,6 +80,9 @@ func inWords(f flow.Flow, e *scheduler.Explanation) control.Explanation {
 	} else {
 		out.Refusal = e.Decision.Reason
 	}
+	if f.Dst.Addr().IsUnspecified() {
+		out.Flow.Dst = "" // a name alone
+	}
 	for _, v := range e.Candidates {
 		out.Candidates = append(out.Candidates, control.Candidate{PvD: v.Domain, Verdict: v.Verdict, Reason: v.Reason})
 	}
@@ -83,7 +101,10 @@ func (d *daemon) meant(q control.Question) (flow.Flow, error) {
 	f := flow.Flow{Proto: map[string]flow.Proto{"tcp": flow.TCP, "udp": flow.UDP, "icmp": flow.ICMP}[q.Proto], DSCP: uint8(q.DSCP)}
 	dst, err := netip.ParseAddr(q.Target)
 	if err != nil {
-		if strings.ContainsAny(q.Target, " /:") || q.Target == "" {
+		if flowID(q.Target) {
+			return f, fmt.Errorf("%s %w", q.Target, errGone)
+		}
+		if !nameable(q.Target) {
 			return f, fmt.Errorf("%q %w", q.Target, errTarget)
 		}
 		f.Name = strings.TrimSuffix(strings.ToLower(q.Target), ".")
