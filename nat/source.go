@@ -22,14 +22,14 @@ func SelectSource(d *pvd.Domain, dst netip.Addr) (netip.Addr, bool) {
 // none. Where deprecated ones are candidates like others, rule 3 avoids them.
 func choose(d *pvd.Domain, dst netip.Addr, deprecated bool) *pvd.Address {
 	var best *pvd.Address
-	hop := nextHop(d, dst)
+	out := exit(d, dst)
 	for i := range d.Addresses {
 		a := &d.Addresses[i]
 		addr := a.Prefix.Addr()
 		if addr.Is4() != dst.Is4() || a.Deprecated && !deprecated && addr != dst && scope(addr) != scopeLink {
 			continue
 		}
-		if best == nil || better(d, a, best, dst, hop) {
+		if best == nil || better(d, a, best, dst, out) {
 			best = a
 		}
 	}
@@ -37,9 +37,9 @@ func choose(d *pvd.Domain, dst netip.Addr, deprecated bool) *pvd.Address {
 }
 
 // better reports whether RFC 6724 section 5 prefers a over b as the source for
-// dst by a next hop. Rule 5 (outgoing interface) has nothing to decide inside one
+// packets to dst that leave there. Rule 5 (outgoing interface) has nothing to decide inside one
 // domain.
-func better(d *pvd.Domain, a, b *pvd.Address, dst, hop netip.Addr) bool {
+func better(d *pvd.Domain, a, b *pvd.Address, dst netip.Addr, out pvd.Exit) bool {
 	x, y := a.Prefix.Addr(), b.Prefix.Addr()
 	if x == dst || y == dst { // rule 1: same address
 		return x == dst && y != dst
@@ -56,8 +56,11 @@ func better(d *pvd.Domain, a, b *pvd.Address, dst, hop netip.Addr) bool {
 	if a.Home != b.Home { // rule 4
 		return a.Home
 	}
-	if ax, ay := advertised(d, x, hop), advertised(d, y, hop); ax != ay { // rule 5.5
+	if ax, ay := advertised(d, x, out.Via), advertised(d, y, out.Via); ax != ay { // rule 5.5
 		return ax
+	}
+	if sa, sb := out.Suits(a), out.Suits(b); sa != sb { // the same for routers that advertise nothing
+		return sa > sb
 	}
 	if lx, ly, ld := policy(d, x).Label, policy(d, y).Label, policy(d, dst).Label; (lx == ld) != (ly == ld) { // rule 6
 		return lx == ld
@@ -68,32 +71,19 @@ func better(d *pvd.Domain, a, b *pvd.Address, dst, hop netip.Addr) bool {
 	return common(a.Prefix, dst) > common(b.Prefix, dst) // rule 8
 }
 
-// nextHop returns the router that packets to dst leave by inside d: that of the
-// longest route, else the first default router; zero on the link.
-func nextHop(d *pvd.Domain, dst netip.Addr) netip.Addr {
-	if len(d.Adverts) == 0 || !dst.Is6() {
-		return netip.Addr{} // nobody has advertised anything: the answer does not matter
-	}
-	longest, hop := -1, netip.Addr{}
-	for i := range d.Routes {
-		if r := &d.Routes[i]; r.Dst.Contains(dst) && r.Dst.Bits() > longest {
-			longest, hop = r.Dst.Bits(), r.Via
+// exit returns where packets to dst leave d, as far as it decides anything: zero where
+// there is no choice among the addresses.
+func exit(d *pvd.Domain, dst netip.Addr) pvd.Exit {
+	found := 0
+	for i := range d.Addresses {
+		if d.Addresses[i].Prefix.Addr().Is4() == dst.Is4() {
+			found++
 		}
 	}
-	for i := range d.Adverts {
-		if ad := &d.Adverts[i]; ad.OnLink && ad.Prefix.Contains(dst) && ad.Prefix.Bits() > longest {
-			return netip.Addr{}
-		}
+	if found < 2 {
+		return pvd.Exit{}
 	}
-	if longest >= 0 {
-		return hop
-	}
-	for i := range d.NextHops {
-		if d.NextHops[i].Is6 {
-			return d.NextHops[i].Addr
-		}
-	}
-	return netip.Addr{}
+	return d.ExitTo(dst)
 }
 
 // advertised reports whether a router carries packets from an address: it has

@@ -13,7 +13,7 @@ import (
 )
 
 // having returns a domain with addresses in words: each may be followed by
-// deprecated, tmp or home, a prefix length by itself.
+// deprecated, tmp, second or home, a prefix length by itself.
 func having(words string) *pvd.Domain {
 	d := new(pvd.Domain)
 	for w := range strings.FieldsSeq(words) {
@@ -23,6 +23,8 @@ func having(words string) *pvd.Domain {
 			d.Addresses[at].Deprecated = true
 		case "tmp":
 			d.Addresses[at].Temporary = true
+		case "second":
+			d.Addresses[at].Secondary = true
 		case "home":
 			d.Addresses[at].Home = true
 		default:
@@ -56,6 +58,16 @@ func TestSourceSelection(t *testing.T) {
 		routers(d)
 		d.Routes = []pvd.Route{{Dst: netip.MustParsePrefix("2001:db8:ff::/48"), Via: netip.MustParseAddr("fe80::b")}}
 	}
+	via := func(hop, source string) func(*pvd.Domain) {
+		return func(d *pvd.Domain) {
+			h := pvd.NextHop{Addr: netip.MustParseAddr(hop)}
+			if source != "" {
+				h.Source = netip.MustParseAddr(source)
+			}
+			d.NextHops = []pvd.NextHop{{Addr: netip.MustParseAddr("fe80::a"), Is6: true}, h}
+			d.Routes = []pvd.Route{{Dst: netip.MustParsePrefix("172.16.0.0/12"), Via: netip.MustParseAddr("10.0.0.1")}}
+		}
+	}
 	public := func(d *pvd.Domain) { d.PreferPublic = true }
 	for _, tt := range []struct {
 		rule, dst, have string
@@ -73,6 +85,12 @@ func TestSourceSelection(t *testing.T) {
 		{"7 turned around", "2001:db8:1::d5e3:0:0:1", "2001:db8:1::2 2001:db8:1::d5e3:7953:13eb:22e8 tmp", "2001:db8:1::2", public},
 		{"5.5", "2001:db8:ff::1", "2001:db8:1::2 2001:db8:fe::2", "2001:db8:1::2", routers},
 		{"5.5 by a route's router", "2001:db8:ff::1", "2001:db8:1::2 2001:db8:fe::2", "2001:db8:fe::2", byRoute},
+		{"the router's prefix", "203.0.113.1", "10.0.0.5 192.168.1.5", "192.168.1.5", via("192.168.1.1", "")},
+		{"a route's router's prefix", "172.16.9.9", "10.0.0.5 192.168.1.5", "10.0.0.5", via("192.168.1.1", "")},
+		{"8, on the link", "10.0.0.9", "10.0.0.5 192.168.1.5", "10.0.0.5", via("192.168.1.1", "")},
+		{"the first of its prefix", "203.0.113.1", "192.168.1.5 second 192.168.1.77 10.0.0.5", "192.168.1.77", via("192.168.1.1", "")},
+		{"the route's own", "203.0.113.1", "192.168.1.5 second 192.168.1.77 10.0.0.5", "10.0.0.5", via("192.168.1.1", "10.0.0.5")},
+		{"the route's own is gone", "203.0.113.1", "192.168.1.77 10.0.0.5", "192.168.1.77", via("192.168.1.1", "10.0.0.6")},
 		{"6", "ff0e::1", "2001:db8:1::1 fd11:1111:1111:1::1", "2001:db8:1::1", nil},
 		{"3", "2001:db8:9::1", "2001:db8:9::2 deprecated 2001:db8:2::2", "2001:db8:2::2", nil},
 		{"only a deprecated one", "2001:db8:1::1", "2001:db8:2::1 deprecated", "", nil},

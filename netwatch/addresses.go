@@ -69,6 +69,7 @@ func readAddress(m []byte) (Address, bool) {
 	out.Deprecated = flags&unix.IFA_F_DEPRECATED != 0
 	out.Tentative = flags&unix.IFA_F_TENTATIVE != 0 && flags&unix.IFA_F_OPTIMISTIC == 0 || flags&unix.IFA_F_DADFAILED != 0
 	out.Temporary = flags&unix.IFA_F_TEMPORARY != 0 && family == unix.AF_INET6
+	out.Secondary = flags&unix.IFA_F_SECONDARY != 0 && family == unix.AF_INET // the bit means two things
 	out.Home = flags&unix.IFA_F_HOMEADDRESS != 0
 	switch {
 	case local.IsValid() && other.IsValid() && local != other:

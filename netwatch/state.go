@@ -44,6 +44,7 @@ type Address struct {
 	Tentative  bool         // tentative or DAD failed: not usable
 	Temporary  bool         // RFC 8981
 	Home       bool         // of Mobile IPv6 (RFC 6275)
+	Secondary  bool         // IPv4: another of its prefix was there before
 	// Lifetimes are upper bounds in steps of an hour, so that a state does not
 	// differ from the last one by the passing of time alone; or Forever.
 	Valid     time.Duration

@@ -57,6 +57,7 @@ type Address struct {
 	Deprecated bool         // keeps old flows, gets no new ones
 	Temporary  bool         // RFC 8981
 	Home       bool         // of Mobile IPv6 (RFC 6275)
+	Secondary  bool         // not the first IPv4 address of its prefix
 	Valid      time.Duration
 	Preferred  time.Duration
 	Origin     Origin
@@ -82,6 +83,8 @@ type NextHop struct {
 	// Overrides: seen as a pair of half-defaults (0.0.0.0/1 and 128.0.0.0/1),
 	// which VPN clients set so that every default route of the host is overridden.
 	Overrides bool
+	// Source is what the kernel's route prefers, zero for nothing.
+	Source netip.Addr
 	// Path is what was set on that route for connections by it.
 	Path netwatch.PathMetrics
 }

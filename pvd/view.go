@@ -47,7 +47,7 @@ func (v *view) fill(d *Domain, p *part, div *division) {
 			continue
 		}
 		d.Addresses = append(d.Addresses, Address{
-			Prefix: a.Prefix, Deprecated: a.Deprecated, Temporary: a.Temporary, Home: a.Home,
+			Prefix: a.Prefix, Deprecated: a.Deprecated, Temporary: a.Temporary, Home: a.Home, Secondary: a.Secondary,
 			Valid: a.Valid, Preferred: a.Preferred, Origin: FromKernel, Ours: a.Protocol == netwatch.Protocol,
 		})
 	}
@@ -99,7 +99,7 @@ func overriding(routes []netwatch.Route) []gateway {
 }
 
 func nextHop(r netwatch.Route) NextHop {
-	return NextHop{Addr: r.Gateway, Is6: r.Dst.Addr().Is6(), Metric: r.Metric, Origin: origin(r), Path: r.Path}
+	return NextHop{Addr: r.Gateway, Is6: r.Dst.Addr().Is6(), Metric: r.Metric, Origin: origin(r), Source: r.Source, Path: r.Path}
 }
 
 // connected reports whether r is the route to an on-link prefix, which follows

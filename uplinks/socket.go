@@ -147,17 +147,18 @@ func dial(ctx context.Context, dialer net.Dialer, network string, from, to netip
 // none of the family.
 func source(d *pvd.Domain, dst netip.Addr) netip.Addr {
 	var best netip.Addr
-	rank := -1
-	for _, a := range d.Addresses {
+	rank, out := -1, d.ExitTo(dst)
+	for i := range d.Addresses {
+		a := &d.Addresses[i]
 		if a.Prefix.Addr().Is6() != dst.Is6() {
 			continue
 		}
-		r := 0
+		r := out.Suits(a) << 1 // at most 14
 		if !a.Deprecated {
-			r += 4
+			r += 32
 		}
 		if a.Prefix.Contains(dst) {
-			r += 2
+			r += 16
 		}
 		if a.Temporary != d.PreferPublic { // the house says no more of the host than it must (RFC 8801 4.1)
 			r++

@@ -106,7 +106,7 @@ func partial(ways []way, router netip.Addr) bool {
 // a temporary one before others (rule 7). Without ways it is as hint says.
 func carried(d *pvd.Domain, ways []way, h pvd.NextHop) netip.Addr {
 	if !h.Is6 || len(ways) == 0 {
-		return hint(d, h.Is6)
+		return hint(d, &h)
 	}
 	var best netip.Addr
 	temporary := false

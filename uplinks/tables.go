@@ -158,27 +158,36 @@ func hasHop(d *pvd.Domain, is6 bool) bool {
 }
 
 // hint returns the source that the kernel is to choose for apps that bind the
-// uplink's device only: the first address that is not deprecated. Where the
+// uplink's device only: of the addresses that are not deprecated the first that
+// suits the next hop best. Where the
 // family has temporary addresses the choice is left to the kernel, which knows
 // whether they are preferred (RFC 8981, use_tempaddr).
-func hint(d *pvd.Domain, is6 bool) netip.Addr {
+func hint(d *pvd.Domain, h *pvd.NextHop) netip.Addr {
 	for _, a := range d.Addresses {
-		if a.Prefix.Addr().Is6() == is6 && a.Temporary && !a.Deprecated {
+		if a.Prefix.Addr().Is6() == h.Is6 && a.Temporary && !a.Deprecated {
 			return netip.Addr{}
 		}
 	}
-	return preferred(d, is6)
+	return preferred(d, h)
 }
 
-// preferred returns the first address of the family that is neither deprecated
-// nor temporary, zero if there is none.
-func preferred(d *pvd.Domain, is6 bool) netip.Addr {
-	for _, a := range d.Addresses {
-		if a.Prefix.Addr().Is6() == is6 && !a.Deprecated && !a.Temporary {
-			return a.Prefix.Addr()
+// preferred returns the address of the family that suits a next hop best and is
+// neither deprecated nor temporary, zero if there is none.
+func preferred(d *pvd.Domain, h *pvd.NextHop) netip.Addr {
+	var best *pvd.Address
+	for i := range d.Addresses {
+		a := &d.Addresses[i]
+		if a.Prefix.Addr().Is6() != h.Is6 || a.Deprecated || a.Temporary {
+			continue
+		}
+		if best == nil || h.Exit().Suits(a) > h.Exit().Suits(best) {
+			best = a
 		}
 	}
-	return netip.Addr{}
+	if best == nil {
+		return netip.Addr{}
+	}
+	return best.Prefix.Addr()
 }
 
 // localRoutes copies what the main table has for interfaces that are no

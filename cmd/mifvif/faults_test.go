@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -137,6 +138,31 @@ func TestFlowsOfAnAddressThatIsGoneAreReset(t *testing.T) {
 		t.Error("a flow of the other family was harmed")
 	}
 	s.eventually("the datagrams leave with the new address", func() bool { return strings.Contains(asked.say(), "10.1.0.44:") })
+}
+
+// TestSourceIsWhatTheRouterKnows: an uplink has another address, for a modem's pages
+// or a service that moves between hosts, of which its router knows nothing.
+func TestSourceIsWhatTheRouterKnows(t *testing.T) {
+	s := newSite(t, onlyE1)
+	seen := func() string {
+		conn, err := s.Host.DialTCP(t.Context(), netip.AddrPortFrom(lab.Public4(), lab.PortEcho), lab.SocketOptions{})
+		if err != nil {
+			return err.Error()
+		}
+		defer conn.Close()
+		return (&echo{t: t, conn: conn}).hear()
+	}
+	s.ip("addr", "add", "10.0.0.6/24", "dev", "e1")
+	s.ip("addr", "add", "10.1.0.0/24", "dev", "e1") // a second one; it sorts first, as the one above
+	s.ip("addr", "add", "10.1.0.44/24", "dev", "e1")
+	s.eventually("the addresses are known", func() bool {
+		return slices.ContainsFunc(s.status().PvDs, func(p control.PvD) bool { return p.Name == "e1" && len(p.Sources) == 5 })
+	})
+	if got := seen(); !strings.Contains(got, "10.1.0.2:") {
+		t.Errorf("the server saw %q, want the address in the router's prefix", got)
+	}
+	s.ip("route", "replace", "default", "via", "10.1.0.1", "dev", "e1", "metric", "100", "src", "10.1.0.44")
+	s.eventually("the server sees the address that the route names", func() bool { return strings.Contains(seen(), "10.1.0.44:") })
 }
 
 // TestAnUplinkIsDeletedAndMadeAgain under traffic: its flows end, those of the
