@@ -145,6 +145,7 @@ type Resolution struct {
 	Cached   bool     `json:"cached"`
 	Zone     string   `json:"zone"`
 	Reason   string   `json:"reason"`
+	Failure  string   `json:"failure,omitempty"` // why there is no answer
 }
 
 // CacheEntry is one answer in a domain's cache.

@@ -26,7 +26,8 @@ type Resolution struct {
 	Resolver          netip.AddrPort
 	Cached            bool
 	Zone              string // the zone that decided, "" if none did
-	Reason            string // one phrase for people
+	Reason            string // why it was asked there, one phrase for people
+	Failure           string // why there is no answer; "": there is one
 }
 
 // Resolve answers a question as an app at from would be answered, or, where in is
@@ -80,6 +81,7 @@ func resolution(r *request, o *outcome) Resolution {
 	b := []byte(nil)
 	if o.own != nil {
 		b = r.pack(o.own)
+		out.Failure = failureIn(o.own)
 	} else {
 		out.Resolver = o.entry.server
 		b = r.packed(o.entry, o.limit, o.told, time.Now())
@@ -89,6 +91,22 @@ func resolution(r *request, o *outcome) Resolution {
 		out.Records = presented(m.Answer)
 	}
 	return out
+}
+
+// failureIn is what a failure of ours says of itself (RFC 8914), "" for an answer.
+func failureIn(m *wire.Msg) string {
+	if m.Rcode != wire.RcodeServerFailure {
+		return ""
+	}
+	var said []string
+	if opt := m.IsEdns0(); opt != nil {
+		for _, o := range opt.Option {
+			if e, ok := o.(*wire.EDNS0_EDE); ok {
+				said = append(said, cmp.Or(e.ExtraText, wire.ExtendedErrorCodeToString[e.InfoCode]))
+			}
+		}
+	}
+	return cmp.Or(strings.Join(said, "; "), "it failed")
 }
 
 // presented are records on one line each, blanks between the fields.

@@ -182,10 +182,15 @@ func seconds(d time.Duration) uint32 { return uint32(d / time.Second) }
 // failures gathers why nobody answered.
 type failures struct {
 	asked   []string
+	without []string // those that have no resolver
 	reasons []wire.EDNS0
 }
 
 func (f *failures) add(d *pvd.Domain, err error) {
+	if errors.Is(err, errNoResolver) {
+		f.without = append(f.without, d.Name)
+		return
+	}
 	f.asked = append(f.asked, d.Name)
 	var bad *badAnswer
 	if errors.As(err, &bad) && len(f.reasons) == 0 {
@@ -195,7 +200,11 @@ func (f *failures) add(d *pvd.Domain, err error) {
 
 // reply is SERVFAIL with what the resolvers said, or with whom we asked in vain.
 func (f *failures) reply(r *request) *wire.Msg {
-	if len(f.reasons) == 0 {
+	switch {
+	case len(f.reasons) > 0:
+	case len(f.asked) == 0:
+		return r.failed(wire.ExtendedErrorCodeNetworkError, "there is no resolver in "+strings.Join(f.without, ", "))
+	default:
 		return r.failed(wire.ExtendedErrorCodeNetworkError, "no resolver answered in "+strings.Join(f.asked, ", "))
 	}
 	m := r.local(wire.RcodeServerFailure)

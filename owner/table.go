@@ -116,6 +116,9 @@ func (t *Table) readProcess(dir string, pid int) {
 	}
 }
 
+// OwnGroup returns the caller's path in the unified hierarchy, "" where there is none.
+func OwnGroup() string { return cgroup("/proc/self/cgroup") }
+
 // cgroup returns the process's path in the unified hierarchy (cgroups(7): the
 // line that begins with "0::").
 func cgroup(path string) string {

@@ -3,11 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
 	"mifvif/config"
 	"mifvif/control"
+	"mifvif/owner"
 )
 
 func explainCommand(g *globals) *cobra.Command {
@@ -16,7 +18,11 @@ func explainCommand(g *globals) *cobra.Command {
 	cmd := withJSON(&cobra.Command{
 		Use:   "explain TARGET",
 		Short: "For a name, an address or a flow id: what was or would be decided, and why",
-		Args:  cobra.ExactArgs(1),
+		Long: "TARGET is a name, an address or the id of a flow (see: mifvif flows). What would be decided is about a flow of\n" +
+			"yours, of the shell's user and control group, unless --user, --process, --cgroup or --src say whose is meant.\n" +
+			"Exits 4 where the flow is refused.",
+		Example: "  mifvif explain 203.0.113.80 --port 22\n  mifvif explain www.example.com --user joe\n  mifvif explain t42",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if q.Port < 0 || q.Port > 65535 || q.DSCP < 0 || q.DSCP > 63 {
 				return usageError{fmt.Errorf("--port is 0 to 65535, --dscp 0 to 63")}
@@ -30,6 +36,10 @@ func explainCommand(g *globals) *cobra.Command {
 					return usageError{fmt.Errorf("--user %q: there is no such user on this host (a name or a number)", user)}
 				}
 				q.User = &uid
+			}
+			if q.User == nil && q.Process == "" && q.Cgroup == "" && q.Src == "" {
+				uid := uint32(os.Getuid())
+				q.User, q.Cgroup = &uid, owner.OwnGroup()
 			}
 			q.Target = args[0]
 			e, err := g.client().Explain(cmd.Context(), q)
@@ -45,13 +55,13 @@ func explainCommand(g *globals) *cobra.Command {
 			return nil
 		},
 	}, g)
-	cmd.Flags().IntVar(&q.Port, "port", 443, "destination port")
-	cmd.Flags().StringVar(&q.Proto, "proto", "tcp", "tcp, udp or icmp")
-	cmd.Flags().IntVar(&q.DSCP, "dscp", 0, "code point, 0 to 63")
-	cmd.Flags().StringVar(&user, "user", "", "as if it were user `U`'s (default: nobody's, no user's rule holds)")
+	cmd.Flags().IntVar(&q.Port, "port", 443, "destination port `N`")
+	cmd.Flags().StringVar(&q.Proto, "proto", "tcp", "`PROTO` tcp, udp or icmp")
+	cmd.Flags().IntVar(&q.DSCP, "dscp", 0, "DSCP `D`, 0 to 63")
+	cmd.Flags().StringVar(&user, "user", "", "as if it were user `U`'s (a name or a number)")
 	cmd.Flags().StringVar(&q.Process, "process", "", "as if it were a process's that is called `P`, such as curl")
 	cmd.Flags().StringVar(&q.Cgroup, "cgroup", "", "as if it came from control group `C`, such as /user.slice")
-	cmd.Flags().StringVar(&q.Src, "src", "", "source address `A` (default: this host)")
+	cmd.Flags().StringVar(&q.Src, "src", "", "as if it came from address `A`, of a host behind router.lans")
 	return cmd
 }
 

@@ -35,7 +35,16 @@ func resolveCommand(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return show(cmd, g, r, printResolution)
+			if err := show(cmd, g, r, printResolution); err != nil {
+				return err
+			}
+			switch {
+			case r.Failure != "" && r.PvD == "":
+				return errRefused
+			case r.Failure != "":
+				return fmt.Errorf("%s was not answered: %s", strings.TrimSuffix(r.Name, "."), r.Failure)
+			}
+			return nil
 		},
 	}, g)
 	cmd.Flags().StringVar(&q.Type, "type", "A", "`TYPE` of record")
@@ -53,8 +62,12 @@ func printResolution(w io.Writer, r control.Resolution) {
 	switch {
 	case r.PvD != "" && r.Resolver != "":
 		by = fmt.Sprintf("answered over %s by %s", r.PvD, r.Resolver)
-	case r.PvD != "":
+	case r.Failure != "" && r.PvD != "":
 		by = "not answered over " + r.PvD
+	case r.Failure != "":
+		by = "refused"
+	case r.PvD != "":
+		by = "answered here for " + r.PvD
 	}
 	if r.Cached {
 		by += ", from its cache"
@@ -115,7 +128,7 @@ func (d *daemon) resolve(ctx context.Context, q control.NameQuestion) (control.R
 	}
 	return control.Resolution{
 		Name: r.Name, Type: r.Type, Rcode: r.Rcode, Answer: r.Records, PvD: r.Domain, Resolver: whole(r.Resolver),
-		Cached: r.Cached, Zone: r.Zone, Reason: r.Reason,
+		Cached: r.Cached, Zone: r.Zone, Reason: r.Reason, Failure: r.Failure,
 	}, nil
 }
 

@@ -91,7 +91,7 @@ func (s *show) why(ctx context.Context, proto string, dst netip.AddrPort) string
 	}
 	var answer struct {
 		Decision *struct{ PvD, Rule, Reason string } `json:"decision"`
-		Reason   string                              `json:"reason"`
+		Refusal  string                              `json:"refusal"`
 		Rules    []struct{ Name, Effect string }     `json:"rules"`
 	}
 	if err := json.Unmarshal([]byte(exit.Stdout), &answer); err != nil {
@@ -102,7 +102,7 @@ func (s *show) why(ctx context.Context, proto string, dst netip.AddrPort) string
 		rules = append(rules, r.Name)
 	}
 	if answer.Decision == nil {
-		return fmt.Sprintf("refused (rules %v) %s", rules, answer.Reason)
+		return fmt.Sprintf("refused (rules %v): %s", rules, answer.Refusal)
 	}
 	if answer.Decision.Rule == "" {
 		answer.Decision.Rule = "none"
