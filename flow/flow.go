@@ -45,6 +45,8 @@ type Flow struct {
 	Dst netip.AddrPort
 	// DSCP is the six-bit code point of the first packet (RFC 2474), without ECN.
 	DSCP uint8
+	// Multipath: the SYN asks for Multipath TCP (RFC 8684).
+	Multipath bool
 	// Ingress is the LAN interface the flow came in by, "" for the host's own.
 	Ingress string
 	// Name is the name whose answer gave Dst, "" if none is known.
@@ -78,6 +80,9 @@ type Answer struct {
 	// for it, so that it means nothing elsewhere.
 	Private bool
 }
+
+// Ends are the two ends of a connection of this host's.
+type Ends struct{ Local, Remote netip.AddrPort }
 
 // Valid reports whether both ends are set and of one family.
 func (f Flow) Valid() bool {

@@ -29,6 +29,7 @@ type attempt struct {
 	source netip.Addr
 	holder quota.Holder
 	tos    uint8
+	paths  bool               // the app asks for Multipath TCP
 	quote  []byte             // headers of the SYN, for an ICMP error about it
 	over   bool               // the app has gone, or the stack stops; under pending.mu
 	cancel context.CancelFunc // of what is done about it, nil for nothing; under pending.mu
@@ -77,8 +78,10 @@ func (p *pending) begin(id stack.TransportEndpointID, pkt *stack.PacketBuffer) a
 	if p.closed || p.shares.Full() || p.shares.Spent(holder) {
 		return full
 	}
-	network := pkt.NetworkHeader().Slice()
-	p.open[id] = &attempt{source: source, holder: holder, tos: tos(network), quote: slices.Concat(network, pkt.TransportHeader().Slice())}
+	network, transport := pkt.NetworkHeader().Slice(), pkt.TransportHeader().Slice()
+	p.open[id] = &attempt{
+		source: source, holder: holder, tos: tos(network), paths: asksMultipath(header.TCP(transport).Options()), quote: slices.Concat(network, transport),
+	}
 	p.shares.Take(holder)
 	return admitted
 }

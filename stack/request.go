@@ -39,7 +39,7 @@ func (s *Stack) answer(fr *tcp.ForwarderRequest) {
 			Proto: flow.TCP,
 			Src:   netip.AddrPortFrom(a.source, id.RemotePort),
 			Dst:   netip.AddrPortFrom(addr(id.LocalAddress), id.LocalPort),
-			DSCP:  a.tos >> 2,
+			DSCP:  a.tos >> 2, Multipath: a.paths,
 		},
 	}
 	defer r.Refuse(Silent)
