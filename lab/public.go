@@ -21,7 +21,10 @@ const (
 	PortCloseFirst = 8000 // sixteen ports; the server closes first
 	PortReset      = 8100
 	PortClosed     = 6666 // nobody listens
-	Ports          = 16
+	// PortMultipath and the one after it are PortEcho and PortSource with Multipath
+	// TCP; all others are of plain TCP.
+	PortMultipath = 7200
+	Ports         = 16
 )
 
 // Public4 is the public server in the core, 203.0.113.80.
@@ -87,6 +90,13 @@ func (c *Common) serveCore() error {
 		if err := c.ServeTCP(c.Core, port, handler); err != nil {
 			return err
 		}
+	}
+	for i, handler := range []serve.Handler{echo, serve.Source} {
+		l, err := c.Core.ListenMultipath(netip.AddrPortFrom(netip.IPv6Unspecified(), PortMultipath+uint16(i)))
+		if err != nil {
+			return err
+		}
+		c.OnClose(serve.NewTCP(l, handler).Close)
 	}
 	for _, addr := range []netip.Addr{Public4(), Second4(), Public6()} {
 		for i := range uint16(Ports) {

@@ -19,6 +19,8 @@ type SocketOptions struct {
 	Device string         // SO_BINDTODEVICE
 	TOS    uint8          // IP_TOS / IPV6_TCLASS: DSCP in the upper six bits
 	TTL    uint8          // 0: the kernel's default
+	// Multipath asks for Multipath TCP (RFC 8684), as mptcpize does for an app.
+	Multipath bool
 	// Broadcast lets it send to every host of a link.
 	Broadcast bool
 }
@@ -63,16 +65,28 @@ func (o SocketOptions) control(is6 bool) func(string, string, syscall.RawConn) e
 	}
 }
 
-// ListenTCP opens a listener in the node.
-func (n *Node) ListenTCP(addr netip.AddrPort) (l *net.TCPListener, err error) {
-	err = n.Do(func() error {
-		l, err = net.ListenTCP("tcp", net.TCPAddrFromAddrPort(addr))
+// ListenTCP opens a listener of plain TCP in the node.
+func (n *Node) ListenTCP(addr netip.AddrPort) (*net.TCPListener, error) {
+	return n.listen(addr, false)
+}
+
+// ListenMultipath opens one that speaks Multipath TCP with those who ask for it.
+func (n *Node) ListenMultipath(addr netip.AddrPort) (*net.TCPListener, error) {
+	return n.listen(addr, true)
+}
+
+func (n *Node) listen(addr netip.AddrPort, multipath bool) (*net.TCPListener, error) {
+	var config net.ListenConfig
+	config.SetMultipathTCP(multipath) // package net's own choice is to have it
+	var l net.Listener
+	err := n.Do(func() (err error) {
+		l, err = config.Listen(context.Background(), "tcp", addr.String())
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("listen in %s: %w", n.Name, err)
 	}
-	return l, nil
+	return l.(*net.TCPListener), nil
 }
 
 // ListenUDP opens a UDP socket in the node, bound to opt.Source; a zero source
@@ -156,8 +170,12 @@ func (n *Node) beginTCP(dst netip.AddrPort, opt SocketOptions) (fd int, err erro
 	if is6 {
 		family = unix.AF_INET6
 	}
+	proto := 0
+	if opt.Multipath {
+		proto = unix.IPPROTO_MPTCP
+	}
 	err = n.Do(func() error {
-		fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, proto)
 		if err != nil {
 			return err
 		}

@@ -48,7 +48,7 @@ func rulesOf(set *pvd.Set) []netwatch.Rule {
 			}
 		}
 	}
-	both(netwatch.Rule{Priority: ruleLocal, Table: localTable})
+	both(netwatch.Rule{Priority: ruleLocal, Mark: 0, Mask: pvd.MarkMask, Table: localTable})
 	both(netwatch.Rule{Priority: ruleLost, Mark: 0, Mask: pvd.MarkMask, Invert: true, Type: netwatch.Unreachable})
 	return rules
 }

@@ -62,6 +62,7 @@ func TestEveryRuleIsNeeded(t *testing.T) {
 		{6413, trapped, way{"(b) an address leads to its domain, IPv6", lab.Public6(), addr("2001:db8:2::2"), 0, "", "e2 via fe80::2"}},
 		{6413, noNet, way{"(b) the domainless mark goes by source", lab.Public4(), addr("10.2.0.2"), 0xfff00000, "", "e2 via 10.2.0.1"}},
 		{6413, noNet, way{"(b) the domainless mark goes by source, IPv6", lab.Public6(), addr("2001:db8:2::2"), 0xfff00000, "", "e2 via fe80::2"}},
+		{6413, noNet, way{"(b) the domainless mark stays out of the LAN", addr("10.77.0.9"), addr("10.2.0.2"), 0xfff00000, "", "e2 via 10.2.0.1"}},
 		{6414, "e2", way{"(b2) a device leads to its domain's next hop", lab.Public4(), netip.Addr{}, 0, "e2", "e2 via 10.2.0.1"}},
 		{6415, trapped, way{"(b3) a mark of nobody's is refused", lab.Public4(), netip.Addr{}, 0x7ff << 20, "", noNet}},
 		{6415, trapped, way{"(b3) a mark of nobody's is refused, IPv6", lab.Public6(), netip.Addr{}, 0x7ff << 20, "", noNet}},

@@ -24,9 +24,11 @@ type Set struct {
 	guard guard
 	// living are the instances whose table is in place: sockets of no other
 	// domain are made. Apply replaces it.
-	living atomic.Pointer[map[pvd.Key]bool]
-	lent   map[place]loan  // addresses with an end, as they were put in place last
-	warned map[string]bool // what was complained of, each once
+	living  atomic.Pointer[map[pvd.Key]bool]
+	current atomic.Pointer[pvd.Set] // what was applied last
+	rights  rights
+	lent    map[place]loan  // addresses with an end, as they were put in place last
+	warned  map[string]bool // what was complained of, each once
 }
 
 // New returns a Set that has changed nothing yet.
@@ -64,6 +66,7 @@ func (s *Set) Apply(set *pvd.Set, st netwatch.State, also ...netwatch.Address) e
 		netwatch.SyncRoutes(st.Routes, routes, ownTable),
 		netwatch.SyncRules(st.Rules, rulesOf(set), ownRule),
 	)
+	s.current.Store(set)
 	s.living.Store(&next)
 	s.tune(set)
 	s.forward(set)
@@ -85,7 +88,9 @@ func (s *Set) first(of string) bool {
 // Remove takes back what Apply did, sysctls included.
 func (s *Set) Remove() error {
 	s.living.Store(&map[pvd.Key]bool{})
-	return errors.Join(Cleanup(), s.cfg.Undo.Restore())
+	s.rights.mu.Lock()
+	defer s.rights.mu.Unlock()
+	return errors.Join(s.give(), Cleanup(), s.cfg.Undo.Restore())
 }
 
 // Cleanup removes routes, rules and nftables objects of this package by their

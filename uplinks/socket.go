@@ -75,16 +75,17 @@ func bind(fd int, d *pvd.Domain) error {
 func control(d *pvd.Domain, is6 bool, tos uint8) func(network, address string, c syscall.RawConn) error {
 	return func(_, _ string, c syscall.RawConn) error {
 		var err error
-		cerr := c.Control(func(fd uintptr) { err = prepare(int(fd), d, is6, tos) })
+		cerr := c.Control(func(fd uintptr) {
+			if err = bind(int(fd), d); err == nil {
+				err = prepare(int(fd), is6, tos)
+			}
+		})
 		return errors.Join(cerr, err)
 	}
 }
 
 // prepare sets what a socket needs before it gets its source and destination.
-func prepare(fd int, d *pvd.Domain, is6 bool, tos uint8) error {
-	if err := bind(fd, d); err != nil {
-		return err
-	}
+func prepare(fd int, is6 bool, tos uint8) error {
 	// The port is chosen with the destination, so that destinations share ports.
 	// A kernel without it chooses at once: fewer connections, no error.
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)

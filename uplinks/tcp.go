@@ -35,15 +35,15 @@ func (s *Set) DialTCP(ctx context.Context, d *pvd.Domain, src netip.Addr, dst ne
 	err := s.admit(d, src, dst.Addr())
 	if err == nil {
 		var c *TCP
-		if c, err = connect(ctx, d, src, dst, tos); err == nil {
+		if c, err = connect(ctx, d, src, dst, tos, unix.IPPROTO_TCP); err == nil {
 			return c, nil
 		}
 	}
 	return nil, fmt.Errorf("connect to %s over %s: %w", dst, d.Name, err)
 }
 
-// connect makes the socket and waits for the answer.
-func connect(ctx context.Context, d *pvd.Domain, src netip.Addr, dst netip.AddrPort, tos uint8) (*TCP, error) {
+// connect makes the socket, of TCP or Multipath TCP, and waits for the answer.
+func connect(ctx context.Context, d *pvd.Domain, src netip.Addr, dst netip.AddrPort, tos uint8, proto int) (*TCP, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err //nolint:wrapcheck // wrapped by DialTCP
 	}
@@ -51,12 +51,20 @@ func connect(ctx context.Context, d *pvd.Domain, src netip.Addr, dst netip.AddrP
 	if src.Is6() {
 		family = unix.AF_INET6
 	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_TCP)
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, proto)
 	if err != nil {
 		return nil, fmt.Errorf("open a socket: %w", err)
 	}
 	begun := false
-	if err = prepare(fd, d, src.Is6(), tos); err == nil {
+	if proto == unix.IPPROTO_TCP {
+		err = bind(fd, d)
+	} else {
+		err = markSubflows(fd)
+	}
+	if err == nil {
+		err = prepare(fd, src.Is6(), tos)
+	}
+	if err == nil {
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // never fails on TCP
 		if err = unix.Bind(fd, sockaddr(netip.AddrPortFrom(src, 0), d)); err == nil {
 			err = unix.Connect(fd, sockaddr(dst, d))

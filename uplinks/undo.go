@@ -107,6 +107,33 @@ func (l *UndoLog) Restore() error {
 	return errors.Join(errs...)
 }
 
+// Noted reports whether the sysctl at path was changed, by this run or by one that
+// was killed.
+func (l *UndoLog) Noted(path string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, known := l.entries[path]
+	return known
+}
+
+// Release puts one sysctl back that still has the value it was set to, and forgets
+// it; it does nothing with one that is not noted.
+func (l *UndoLog) Release(path string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c, known := l.entries[path]
+	if !known {
+		return nil
+	}
+	if now, err := os.ReadFile(c.at(path)); err == nil && strings.TrimSpace(string(now)) == c.Set {
+		if err := os.WriteFile(c.at(path), []byte(c.Was), 0); err != nil {
+			return fmt.Errorf("restore %s: %w", path, err)
+		}
+	}
+	delete(l.entries, path)
+	return l.save()
+}
+
 // follow makes way for the note of an interface that has got the name of another
 // one, which is noted under that name. l.mu is held.
 func (l *UndoLog) follow(path string, ifindex int) {
