@@ -17,6 +17,7 @@ type Needs struct {
 	// Of Flow.Owner: anything at all, the group, the process.
 	Owner, Cgroup, Process bool
 	Recovery               bool // Recover may want something of a flow
+	Multipath              bool // a rule asks for Multipath TCP
 	time                   bool
 	// App: whose the flow is and its group, because the flows of an app are kept
 	// together.
@@ -47,6 +48,7 @@ func compile(policy *Policy) *compiled {
 		}
 		c.needs.add(&m)
 		c.needs.Recovery = c.needs.Recovery || r.OnRecovery > RecoverStay
+		c.needs.Multipath = c.needs.Multipath || r.MPTCP.tries()
 	}
 	for actor := range by {
 		c.actors[actor] = newIndex(by[actor], false)

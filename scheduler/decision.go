@@ -82,6 +82,13 @@ type Decision struct {
 	OnRecovery       OnRecovery
 	RecoveryDeadline time.Duration // with RecoverMoveIdle; 0: none
 
+	// MPTCP is MultipathOff for all but TCP.
+	MPTCP MPTCP
+	// Alike is how many candidates, from the first, are as good as it: together they
+	// carry a multipath flow, the others stand by. It is set with MPTCP only, and at
+	// least 1 then.
+	Alike int
+
 	// Race: that many candidates, from the first, may be tried side by side (RFC
 	// 8305, across domains); 0 where they must be tried one after the other.
 	Race      int

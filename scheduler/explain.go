@@ -15,6 +15,7 @@ type Explanation struct {
 	Candidates []Verdict // every domain there is, in the order of the decision, then as they lost
 	Rules      []Spoken  // every rule that matched first inside its actor, strongest first
 	Conflicts  []Conflict
+	Multipath  string // why Multipath TCP or why not, "" for other protocols and for what is refused
 }
 
 // Verdict is what became of one domain: "chosen", "next" (a candidate behind
@@ -51,7 +52,7 @@ func (s *Scheduler) Explain(f flow.Flow) Explanation {
 		named = append(named, Verdict{c.Domain.Name, "next", why + p.shown(c.Domain)})
 	}
 	out.Candidates = append(named, out.Candidates...)
-	out.Decision = p.dec
+	out.Decision, out.Multipath = p.dec, p.whyMultipath()
 	return out
 }
 

@@ -140,6 +140,7 @@ type Rule struct {
 	OnRecovery       OnRecovery
 	RecoveryDeadline time.Duration
 	Race             bool // the first candidates are tried at once
+	MPTCP            MPTCP
 }
 
 // Policy is everything that is decided by rules. It is immutable once published.

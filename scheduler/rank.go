@@ -102,6 +102,7 @@ func (p *pick) order() {
 	p.comeback.look(p, &at)
 	p.race(&at)
 	p.settle(stuck)
+	p.multipath(&at)
 }
 
 // way returns the source address for the destination in d, and where it is reached
@@ -332,6 +333,7 @@ func (p *pick) fates() {
 			continue
 		}
 		p.dec.OnFailure = cmp.Or(p.dec.OnFailure, r.OnFailure)
+		p.dec.MPTCP = cmp.Or(p.dec.MPTCP, r.MPTCP)
 		p.recovery(r.OnRecovery, r.RecoveryDeadline)
 	}
 	policy := p.snap.policy

@@ -37,6 +37,7 @@ type Scheduler struct {
 	loads    loads
 	sites    sites
 	dropped  dropped
+	fallen   fallen
 }
 
 // New returns a Scheduler without domains: it refuses everything until Publish.
