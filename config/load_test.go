@@ -44,6 +44,7 @@ rules:
     on_failure: reset
     on_recovery: move-idle
     recovery_deadline: 90s
+    mptcp: require
   - name: office
     match: {name: ["*.corp.example"], ingress: lan0, when: ["mon-fri 08:00-18:00", sat, "22:00-06:00"]}
     prefer: [fiber]
@@ -54,6 +55,9 @@ rules:
 		t.Fatal(err)
 	}
 	r := cfg.Policy.Rules[0]
+	if diff := cmp.Diff([]scheduler.MPTCP{scheduler.MultipathRequire, scheduler.MultipathInherit}, []scheduler.MPTCP{r.MPTCP, cfg.Policy.Rules[1].MPTCP}); diff != "" {
+		t.Error(diff)
+	}
 	if diff := cmp.Diff([]uint8{46, 10, 8}, r.Match.DSCP); diff != "" {
 		t.Error(diff)
 	}
@@ -143,7 +147,9 @@ func TestEveryMistakeHasItsPlace(t *testing.T) {
 		"shadowed":              {"rules:\n  - {name: a, prefer: [x]}\n  - {name: b, prefer: [y]}\n", []string{`f.yaml:3:5: rule "b" can never match: rule "a" before it matches everything`}},
 		"two names":             {"rules:\n  - {name: a, match: {port: 1}, prefer: [x]}\n  - {name: a, prefer: [y]}\n", []string{`f.yaml:3:12: there are two rules named "a"`}},
 		"algorithm":             {"defaults: {algorithm: weigthed}\n", []string{`f.yaml:1:23: unknown algorithm "weigthed", did you mean "weighted"? (weighted, priority, overflow`}},
-		"not yet":               {"rules:\n  - {name: a, mptcp: require, prefer: [x]}\n", []string{`f.yaml:2:22: mptcp "require" is not in this version of mifvif (auto, off)`}},
+		"not yet":               {"rules:\n  - {name: a, path: translate, prefer: [x]}\n", []string{`f.yaml:2:21: path "translate" is not in this version of mifvif (auto, terminate)`}},
+		"mptcp":                 {"rules:\n  - {name: a, mptcp: always}\n", []string{`f.yaml:2:22: unknown mptcp "always" (auto, off, require)`}},
+		"mptcp of datagrams":    {"rules:\n  - {name: a, match: {proto: [udp, icmp]}, mptcp: auto}\n", []string{"f.yaml:2:51: mptcp has no effect here: it is about TCP"}},
 		"two domains of a link": {"pvds:\n  - {name: a, interface: e0}\n  - {name: b, interface: e0}\n", []string{`f.yaml:3:26: there are two domains for all of e0`}},
 		"domain names":          {"pvds:\n  - {name: a, interface: e0}\n  - {name: a, interface: e1}\n", []string{`f.yaml:3:12: there are two domains named "a"`}},
 		"no domain interface":   {"pvds:\n  - {name: a.example.com}\n", []string{`f.yaml:2:5: domain "a.example.com" without interface (interface: such as wg0)`}},

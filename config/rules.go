@@ -46,7 +46,10 @@ func (r *reader) rule(at string, in rawRule) scheduler.Rule {
 	}
 	out.OnRecovery = pickWord(r, at+".on_recovery", "on_recovery", in.OnRecovery, recoveries(), scheduler.RecoverInherit)
 	out.RecoveryDeadline = r.recoveryDeadline(at+".recovery_deadline", in.RecoveryDeadline, out.OnRecovery)
-	pickWord(r, at+".mptcp", "mptcp", in.MPTCP, mptcps(), false)
+	out.MPTCP = pickWord(r, at+".mptcp", "mptcp", in.MPTCP, mptcps(), scheduler.MultipathInherit)
+	if in.MPTCP != "" && len(out.Match.Protos) > 0 && !slices.Contains(out.Match.Protos, flow.TCP) {
+		r.at(at+".mptcp", "mptcp has no effect here: it is about TCP (add tcp to proto, or leave it out)")
+	}
 	pickWord(r, at+".path", "path", in.Path, paths(), false)
 	if in.Race && len(in.Require) > 0 {
 		r.at(at+".race", "race: what is required does not race (prefer, or leave race out)")
@@ -79,8 +82,8 @@ func (r *reader) effects(at string, in rawRule) {
 	if len(in.Require) > 0 && left == 0 {
 		r.at(at, "rule %q forbids every domain that it requires, so it refuses everything (take them out of one list)", in.Name)
 	}
-	if len(in.Require)+len(in.Prefer)+len(in.Forbid) == 0 && in.Algorithm+in.Affinity+in.OnFailure+in.OnRecovery == "" && !in.Race {
-		r.at(at, "rule %q has no effect (require, prefer, forbid, algorithm, affinity, on_failure, on_recovery or race)", in.Name)
+	if len(in.Require)+len(in.Prefer)+len(in.Forbid) == 0 && in.Algorithm+in.Affinity+in.OnFailure+in.OnRecovery+in.MPTCP == "" && !in.Race {
+		r.at(at, "rule %q has no effect (require, prefer, forbid, algorithm, affinity, on_failure, on_recovery, mptcp or race)", in.Name)
 	}
 }
 

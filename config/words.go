@@ -57,8 +57,12 @@ func paths() []word[bool] {
 	return []word[bool]{{name: "auto"}, {name: "terminate"}, {name: "translate", missing: true}}
 }
 
-func mptcps() []word[bool] {
-	return []word[bool]{{name: "auto"}, {name: "off"}, {name: "require", missing: true}}
+func mptcps() []word[scheduler.MPTCP] {
+	return []word[scheduler.MPTCP]{
+		{name: "auto", value: scheduler.MultipathAuto},
+		{name: "off", value: scheduler.MultipathOff},
+		{name: "require", value: scheduler.MultipathRequire},
+	}
 }
 
 // pickWord returns the value of a word, or notes the problem; "" is fallback.

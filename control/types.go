@@ -121,7 +121,21 @@ type Owner struct {
 
 // MPTCP says over how many paths a flow runs.
 type MPTCP struct {
-	Subflows int `json:"subflows"`
+	Subflows int       `json:"subflows"` // that are connected; 0: it is none of Multipath TCP
+	Paths    []Subflow `json:"paths,omitempty"`
+}
+
+// Subflow is one path of a flow.
+type Subflow struct {
+	PvD    string `json:"pvd"`
+	Source string `json:"source"`
+	Backup bool   `json:"backup"` // it carries only what the others cannot
+}
+
+// Multipath is whether a flow may use several domains at a time.
+type Multipath struct {
+	Use    string `json:"use"` // auto, off or require
+	Reason string `json:"reason"`
 }
 
 // Explanation is the document of `mifvif explain`.
@@ -132,6 +146,7 @@ type Explanation struct {
 	Candidates []Candidate `json:"candidates"`
 	Rules      []Rule      `json:"rules"`
 	Conflicts  []Conflict  `json:"conflicts"`
+	MPTCP      *Multipath  `json:"mptcp,omitempty"` // of TCP that is not refused
 }
 
 // Resolution is the document of `mifvif resolve`.

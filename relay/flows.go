@@ -3,6 +3,7 @@ package relay
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,11 @@ type Record struct {
 	TxBytes uint64 // app to network
 	RxBytes uint64 // network to app
 	State   string
+	// Multipath: it may use several domains (RFC 8684), of which Domain is the one
+	// that carries first; Subflows are those that are connected, as the keeper saw
+	// them last. The slice is not changed any more.
+	Multipath bool
+	Subflows  []Subflow
 }
 
 // flows is the bounded table of live TCP flows.
@@ -49,6 +55,10 @@ type entry struct {
 	conn *stack.Conn
 	up   stack.Uplink
 	to   netip.Addr // where it really goes
+	over bool       // the record does not change any more
+
+	bundled bool // the keeper looks after it: it does not stand on its domain
+	strayed bool // what the kernel says of the connection is not about its domain
 }
 
 func (t *flows) init(cfg *Config) {
@@ -87,16 +97,22 @@ func (t *flows) reserve(f flow.Flow) (*entry, bool) {
 
 // release gives the place back.
 func (t *flows) release(e *entry) {
-	if rec, ok := e.record(); ok {
+	if rec, ok := e.final(); ok {
+		t.on[rec.Domain.Slot].Add(-1)
 		t.past.Add(rec)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.live, e.id)
 	t.shares.Give(e.held)
-	if e.conn != nil {
-		t.on[e.rec.Domain.Slot].Add(-1)
-	}
+}
+
+// final is record for the last time.
+func (e *entry) final() (Record, bool) {
+	e.mu.Lock()
+	e.over = true
+	e.mu.Unlock()
+	return e.record()
 }
 
 // start fills the place with a flow that is connected on both sides, and was
@@ -143,4 +159,48 @@ func (r *Relay) Flows() []Record {
 		}
 	}
 	return records
+}
+
+// at returns where the flow is now; ok is false once it has ended.
+func (e *entry) at() (on *pvd.Domain, source netip.AddrPort, ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.rec.Domain, e.rec.Source, !e.over
+}
+
+// asked returns the flow as its app knows it.
+func (e *entry) asked() flow.Flow {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.rec.Flow
+}
+
+// move has a multipath flow be on another of its domains; it reports false once the
+// flow has ended.
+func (t *flows) move(e *entry, to *pvd.Domain, source netip.AddrPort) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.over {
+		return false
+	}
+	t.on[e.rec.Domain.Slot].Add(-1)
+	t.on[to.Slot].Add(1)
+	e.rec.Domain, e.rec.Source, e.strayed = to, source, true
+	return true
+}
+
+// unbundle has the flow be one of plain TCP from now on.
+func (e *entry) unbundle() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.bundled, e.rec.Multipath = false, false
+}
+
+// carriedBy notes the subflows that are connected.
+func (e *entry) carriedBy(all []Subflow) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !slices.Equal(e.rec.Subflows, all) {
+		e.rec.Subflows = all
+	}
 }

@@ -58,6 +58,15 @@ func (g *ground) under(k foothold) context.Context {
 	return ctx
 }
 
+// lasting returns the context of what outlives its domain: that of the inlet it came
+// by, nil for the host's own, which nothing ends before the relay.
+func (g *ground) lasting(in *Inlet) context.Context {
+	if in != nil {
+		return g.under(held(in))
+	}
+	return g.root
+}
+
 // retire ends the ground of every foothold that alive denies.
 func (g *ground) retire(alive func(pvd.Key, netip.Addr) bool) {
 	g.mu.Lock()
@@ -74,7 +83,9 @@ func (g *ground) retire(alive func(pvd.Key, netip.Addr) bool) {
 // there, is no longer alive: TCP flows are reset at once, bindings are closed so
 // that the next packet gets a new decision where its rule allows. Other flows
 // notice nothing (RFC 6418 3.2-7). Safe for concurrent use.
+// Multipath flows lose their subflows there instead, and get new ones where they may.
 func (r *Relay) Retire(alive func(domain pvd.Key, source netip.Addr) bool) {
 	r.ground.retire(alive)
+	r.keeper.change(alive)
 	r.cfg.NAT.Retire(alive)
 }

@@ -67,7 +67,7 @@ func (t *flows) some(n int) []sampled {
 	var out []sampled
 	for _, e := range t.live {
 		e.mu.Lock()
-		if e.conn != nil {
+		if e.conn != nil && !e.strayed {
 			out = append(out, sampled{e.rec.Domain.Key(), e.to, e.up})
 		}
 		e.mu.Unlock()
@@ -94,8 +94,11 @@ type parting struct {
 // Close implements stack.Uplink.
 func (p *parting) Close() error {
 	if tx, rx := p.carried.Counters(); tx+rx >= telling { // else the kernel need not be asked
-		if s, ok := measure(p.Uplink); ok {
-			p.scheduler.Learn(p.flow.rec.Domain.Key(), p.flow.to, s)
+		p.flow.mu.Lock()
+		d, strayed := p.flow.rec.Domain.Key(), p.flow.strayed
+		p.flow.mu.Unlock()
+		if s, ok := measure(p.Uplink); ok && !strayed {
+			p.scheduler.Learn(d, p.flow.to, s)
 		}
 	}
 	return p.Uplink.Close() //nolint:wrapcheck // it is that one's

@@ -76,7 +76,7 @@ func (a *race) dial(on standing) (stack.Uplink, error) {
 	ctx, cancel := context.WithTimeout(on.ctx, a.timeout)
 	defer cancel()
 	defer context.AfterFunc(a.ctx, cancel)()
-	return a.relay.attempt(ctx, on, a.flow)
+	return a.relay.attempt(ctx, on, a.flow, a.decision.MPTCP)
 }
 
 // claim returns the next candidate for an attempt that has failed, -1 if there is

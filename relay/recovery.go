@@ -165,11 +165,11 @@ func (r *Relay) movers() []mover {
 }
 
 // mover returns a TCP flow with the destination that was decided about; ok is
-// false before it is connected.
+// false before it is connected, and for what gets subflows instead of moving.
 func (e *entry) mover() (m mover, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.conn == nil {
+	if e.conn == nil || e.bundled {
 		return m, false
 	}
 	m = mover{flow: e.rec.Flow, on: e.rec.Domain, decided: e.rec.Started, entry: e}

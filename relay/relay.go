@@ -30,6 +30,9 @@ type Device interface {
 // Dialer opens the uplink's side of a TCP flow inside one domain. The caller closes the connection. Errors keep their errno.
 type Dialer interface {
 	DialTCP(ctx context.Context, d *pvd.Domain, src netip.Addr, dst netip.AddrPort, tos uint8) (stack.Uplink, error)
+	// DialMultipath opens one of Multipath TCP; an error that is errors.ErrUnsupported
+	// says that this host cannot.
+	DialMultipath(ctx context.Context, d *pvd.Domain, src netip.Addr, dst netip.AddrPort, tos uint8) (Multipath, error)
 }
 
 // Owners says whose a flow of this host is, as far as the policy in force asks. It is
@@ -78,6 +81,7 @@ type Relay struct {
 	locals atomic.Pointer[Locals]
 	ground ground
 	flows  flows
+	keeper keeper
 	drops  drops
 
 	changing sync.Mutex
@@ -97,6 +101,7 @@ func New(cfg Config, log *slog.Logger) (*Relay, error) {
 	}
 	r := &Relay{cfg: cfg, log: log, fragments: packet.NewReassembler()}
 	r.flows.init(&r.cfg)
+	r.keeper.init()
 	r.locals.Store(&Locals{})
 	s, err := stack.New(cfg.Stack, cfg.Device, r.request, log)
 	if err != nil {
@@ -118,5 +123,6 @@ func (r *Relay) Run(ctx context.Context) error {
 	g.Go(func() error { return r.read(ctx, r.cfg.Device, nil) })
 	g.Go(func() error { return r.sample(ctx) })
 	g.Go(func() error { return r.recover(ctx) })
+	g.Go(func() error { return r.tend(ctx) })
 	return g.Wait()
 }

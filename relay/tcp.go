@@ -55,6 +55,10 @@ func (r *Relay) request(req *stack.Request) {
 	up, on, err := r.connect(req, f, in, &decision)
 	if err != nil {
 		r.flows.release(place)
+		if none := new(noMultipath); errors.As(err, &none) {
+			r.drops.refused.Add(1)
+			r.refused(f, asked, none.Error())
+		}
 		req.Refuse(verdict(err))
 		return
 	}
@@ -67,7 +71,12 @@ func (r *Relay) request(req *stack.Request) {
 	real := f.Dst.Addr()
 	f.Dst = asked // as the app and people call it
 	r.flows.start(place, f, real, began, on.Candidate, &decision, up, conn)
-	conn.Join(on.ctx, &parting{up, r.cfg.Scheduler, place, conn}, func(err error) {
+	ctx := on.ctx
+	if m, ok := up.(Multipath); ok && m.Whole() {
+		ctx = r.keep(place, m, &decision, on, in)
+	}
+	conn.Join(ctx, &parting{up, r.cfg.Scheduler, place, conn}, func(err error) {
+		r.keeper.drop(place)
 		r.flows.release(place)
 		if err != nil {
 			r.log.Debug("flow was reset", "flow", f, "domain", on.Domain.Name, "error", err)
@@ -100,7 +109,7 @@ func (r *Relay) connect(req *stack.Request, f flow.Flow, in *Inlet, d *scheduler
 		if i == len(candidates)-1-d.Race {
 			timeout = lastTimeout
 		}
-		up, err := r.dial(req, on, f, timeout)
+		up, err := r.dial(req, on, f, d.MPTCP, timeout)
 		if err == nil {
 			return up, on, nil
 		}
@@ -116,19 +125,19 @@ func (r *Relay) connect(req *stack.Request, f flow.Flow, in *Inlet, d *scheduler
 
 // dial opens the uplink's side inside one candidate. It ends early when the app
 // gives up or the domain dies.
-func (r *Relay) dial(req *stack.Request, on standing, f flow.Flow, timeout time.Duration) (stack.Uplink, error) {
+func (r *Relay) dial(req *stack.Request, on standing, f flow.Flow, how scheduler.MPTCP, timeout time.Duration) (stack.Uplink, error) {
 	ctx, cancel := req.Under(on.ctx, timeout)
 	defer cancel()
-	return r.attempt(ctx, on, f)
+	return r.attempt(ctx, on, f, how)
 }
 
 // attempt dials, and remembers how it ended.
-func (r *Relay) attempt(ctx context.Context, on standing, f flow.Flow) (stack.Uplink, error) {
+func (r *Relay) attempt(ctx context.Context, on standing, f flow.Flow, how scheduler.MPTCP) (stack.Uplink, error) {
 	began, dst := time.Now(), f.Dst
 	if on.To.IsValid() {
 		dst = netip.AddrPortFrom(on.To, dst.Port())
 	}
-	up, err := r.cfg.Dialer.DialTCP(ctx, on.Domain, on.Source, dst, f.DSCP<<2)
+	up, err := r.open(ctx, on, dst, f, how)
 	if on.ctx.Err() == nil {
 		r.learn(on.Domain.Key(), f.Dst.Addr(), began, err)
 	}
@@ -138,13 +147,10 @@ func (r *Relay) attempt(ctx context.Context, on standing, f flow.Flow) (stack.Up
 // domainContext returns what a flow stands on: its domain, or, where the rule
 // holds flows through a failure, the relay itself; and the inlet it came by.
 func (r *Relay) domainContext(c scheduler.Candidate, in *Inlet, of scheduler.OnFailure) context.Context {
-	switch {
-	case of != scheduler.FailHold:
+	if of != scheduler.FailHold {
 		return r.ground.under(foothold{c.Domain.Key(), c.Source, in})
-	case in != nil:
-		return r.ground.under(held(in))
 	}
-	return r.ground.root
+	return r.ground.lasting(in)
 }
 
 // silent reports whether a dial ended without any answer.
@@ -156,7 +162,7 @@ func silent(err error) bool {
 // (standards: RFC 5382 REQ-9 and RFC 1122 4.2.3.9 for the mapping).
 func verdict(err error) stack.Refusal {
 	switch {
-	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ECONNRESET):
+	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ECONNRESET), errors.As(err, new(*noMultipath)):
 		return stack.Reset
 	case errors.Is(err, unix.ENETUNREACH):
 		return stack.NetUnreachable

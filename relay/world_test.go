@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -66,6 +67,8 @@ type uplinks struct {
 	asked []string
 	dial  func(ctx context.Context, domain string) (*net.TCPConn, error)
 	open  func() (int, error) // of UDP, nil for none
+	// multipath dials with Multipath TCP, nil: the host cannot.
+	multipath func(d *pvd.Domain, src netip.Addr, dst netip.AddrPort) (Multipath, error)
 }
 
 func (u *uplinks) DialTCP(ctx context.Context, d *pvd.Domain, _ netip.Addr, _ netip.AddrPort, _ uint8) (stack.Uplink, error) {
@@ -73,6 +76,16 @@ func (u *uplinks) DialTCP(ctx context.Context, d *pvd.Domain, _ netip.Addr, _ ne
 	u.asked = append(u.asked, d.Name)
 	u.mu.Unlock()
 	return u.dial(ctx, d.Name)
+}
+
+func (u *uplinks) DialMultipath(_ context.Context, d *pvd.Domain, src netip.Addr, dst netip.AddrPort, _ uint8) (Multipath, error) {
+	u.mu.Lock()
+	u.asked = append(u.asked, "multipath "+d.Name)
+	u.mu.Unlock()
+	if u.multipath == nil {
+		return nil, fmt.Errorf("no Multipath TCP in this test: %w", errors.ErrUnsupported)
+	}
+	return u.multipath(d, src, dst)
 }
 
 func (u *uplinks) OpenUDP(*pvd.Domain, netip.Addr) (int, error) {

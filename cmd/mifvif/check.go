@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"mifvif/config"
 	"mifvif/control"
+	"mifvif/scheduler"
+	"mifvif/uplinks"
 )
 
 func checkCommand(*globals) *cobra.Command {
@@ -31,6 +34,9 @@ func checkCommand(*globals) *cobra.Command {
 			for _, w := range cfg.Warnings {
 				fmt.Fprintln(cmd.OutOrStdout(), w)
 			}
+			if w := multipathTrouble(cfg); w != "" {
+				fmt.Fprintln(cmd.OutOrStdout(), w)
+			}
 			fmt.Fprintln(cmd.OutOrStdout(), "the configuration is valid"+whose(path))
 			return nil
 		},
@@ -49,6 +55,21 @@ func whose(path string) string {
 		return ": the built-in one, as there is no " + config.DefaultPath
 	}
 	return ": " + config.DefaultPath
+}
+
+// multipathTrouble says that rules ask for Multipath TCP on a host that has none, ""
+// if they do not or it has.
+func multipathTrouble(cfg *config.Config) string {
+	asked := slices.ContainsFunc(cfg.Policy.Rules, func(r scheduler.Rule) bool {
+		return r.MPTCP == scheduler.MultipathAuto || r.MPTCP == scheduler.MultipathRequire
+	})
+	if !asked {
+		return ""
+	}
+	if err := uplinks.HasMultipath(); err != nil {
+		return fmt.Sprintf("warning: rules ask for Multipath TCP, which cannot be used on this host: %v", err)
+	}
+	return ""
 }
 
 func reloadCommand(g *globals) *cobra.Command {

@@ -62,6 +62,7 @@ type daemon struct {
 	commands   commands
 	trouble    atomic.Pointer[string] // what could not be put in force, nil when all could
 	refused    atomic.Pointer[string] // why the file is not in force as it is now, nil when it is
+	single     atomic.Pointer[string] // why the Multipath TCP that rules ask for cannot be used, nil if it can
 	unasked    atomic.Bool            // the host's resolver could not be pointed at ours
 }
 

@@ -86,6 +86,9 @@ func printExplanation(w io.Writer, e control.Explanation) {
 	} else {
 		fmt.Fprintf(w, "is refused: %s\n", e.Refusal)
 	}
+	if m := e.MPTCP; m != nil {
+		fmt.Fprintf(w, "Multipath TCP: %s, %s\n", m.Use, m.Reason)
+	}
 	for _, c := range e.Candidates {
 		fmt.Fprintf(w, "  %-16s %-7s %s\n", c.PvD, c.Verdict, c.Reason)
 	}

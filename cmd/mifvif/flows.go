@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -62,9 +63,25 @@ func printFlows(w io.Writer, flows []control.Flow) {
 	fmt.Fprintln(t, "ID\tPROTO\tAPP\tDESTINATION\tNAME\tDOMAIN\tSOURCE\tPATH\tSENT\tRECEIVED\tAGE\tOWNER\tRULE\tREASON")
 	for _, f := range flows {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", f.ID, f.Proto, f.Src, f.Dst, orDash(f.Name), f.PvD,
-			f.Source, f.Path, amount(f.TxBytes), amount(f.RxBytes), age(f.Started), orDash(f.Owner.Process), orDash(f.Rule), f.Reason)
+			f.Source, paths(f), amount(f.TxBytes), amount(f.RxBytes), age(f.Started), orDash(f.Owner.Process), orDash(f.Rule), f.Reason)
 	}
 	t.Flush()
+}
+
+// paths says how a flow is carried, and by which domains if by several.
+func paths(f control.Flow) string {
+	if len(f.MPTCP.Paths) == 0 {
+		return f.Path
+	}
+	var names []string
+	for _, s := range f.MPTCP.Paths {
+		name := s.PvD
+		if s.Backup {
+			name += "(backup)"
+		}
+		names = append(names, name)
+	}
+	return "mptcp:" + strings.Join(names, "+")
 }
 
 // followFlows prints every flow once, when it is first seen, until the context

@@ -225,6 +225,7 @@ func (p *publisher) publish() {
 	p.d.current.Store(set)
 	p.sources.ask(set, p.last, heeded)
 	p.d.scheduler.Publish(set, &cfg.Policy)
+	p.multipath()
 	p.d.resolver.Publish(set)
 	p.d.relay.SetLocals(locals(set, p.last, cfg))
 	p.note(errors.Join(applied, p.d.device.Keep(p.last), p.draw(set, cfg)))
@@ -274,6 +275,22 @@ func (p *publisher) note(err error) {
 	if was := p.d.trouble.Swap(&text); was == nil || *was != text {
 		p.d.log.Debug("not every route and rule is in place", "error", err)
 		p.d.tell("warning", "", "not every route and rule is in place: "+text)
+	}
+}
+
+// multipath has subflows be ours to make while a rule asks for them, and says once
+// why they cannot be.
+func (p *publisher) multipath() {
+	needed := p.d.scheduler.Needs().Multipath
+	err := p.d.uplinks.Multipath(needed)
+	if err == nil || !needed {
+		p.d.single.Store(nil)
+		return
+	}
+	text := err.Error()
+	if was := p.d.single.Swap(&text); was == nil || *was != text {
+		p.d.log.Warn("rules ask for Multipath TCP, which cannot be used", "error", err)
+		p.d.tell("warning", "", "rules ask for Multipath TCP, which cannot be used: "+text)
 	}
 }
 

@@ -82,6 +82,9 @@ func (d *daemon) warnings() []string {
 			out = append(out, fmt.Sprintf("%s has no resolver: names are not asked there", p.Name))
 		}
 	}
+	if text := d.single.Load(); text != nil {
+		out = append(out, "rules ask for Multipath TCP, which cannot be used: "+*text)
+	}
 	if d.unasked.Load() {
 		out = append(out, "the host's resolver could not be pointed at mifvif (see its log): names are asked as before")
 	}
@@ -179,7 +182,7 @@ func (d *daemon) flows() []control.Flow {
 	}
 	for _, r := range d.relay.Flows() {
 		out = append(out, d.restate("t", r.ID, r.Flow, r.Domain, r.Source, r.Started, control.Flow{
-			Rule: r.Rule, Actor: r.Actor, Reason: r.Reason, Path: "terminated", State: r.State, TxBytes: r.TxBytes, RxBytes: r.RxBytes,
+			Rule: r.Rule, Actor: r.Actor, Reason: r.Reason, Path: "terminated", State: r.State, TxBytes: r.TxBytes, RxBytes: r.RxBytes, MPTCP: subflows(&r),
 		}))
 	}
 	for _, r := range d.nat.Flows() {
@@ -192,6 +195,15 @@ func (d *daemon) flows() []control.Flow {
 		out[i].Owner = d.owned(owners, inside, &out[i])
 	}
 	slices.SortFunc(out, func(a, b control.Flow) int { return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.ID, b.ID)) })
+	return out
+}
+
+// subflows restates the paths of a TCP flow.
+func subflows(r *relay.Record) control.MPTCP {
+	out := control.MPTCP{Subflows: len(r.Subflows)}
+	for _, s := range r.Subflows {
+		out.Paths = append(out.Paths, control.Subflow{PvD: s.Domain.Name, Source: s.Source.String(), Backup: s.Backup})
+	}
 	return out
 }
 
@@ -222,6 +234,5 @@ func (d *daemon) restate(kind string, id uint64, f flow.Flow, p *pvd.Domain, sou
 		c.Name = b.Name
 	}
 	c.PvD, c.Interface, c.Source, c.Started = p.Name, p.Interface, source.String(), began
-	c.MPTCP.Subflows = 0
 	return c
 }

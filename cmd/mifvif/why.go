@@ -58,6 +58,9 @@ func (d *daemon) explain(q control.Question) (control.Explanation, error) {
 	f.Dst = shown
 	out := inWords(f, &e)
 	out.Flow.ID = id
+	if text := d.single.Load(); text != nil && out.MPTCP != nil && e.Decision.MPTCP != scheduler.MultipathOff {
+		out.MPTCP.Reason += "; it cannot be used: " + *text
+	}
 	if past {
 		out.Decision, out.Refusal = was, ""
 	}
@@ -82,6 +85,9 @@ func inWords(f flow.Flow, e *scheduler.Explanation) control.Explanation {
 	}
 	if f.Dst.Addr().IsUnspecified() {
 		out.Flow.Dst = "" // a name alone
+	}
+	if e.Multipath != "" {
+		out.MPTCP = &control.Multipath{Use: e.Decision.MPTCP.String(), Reason: e.Multipath}
 	}
 	for _, v := range e.Candidates {
 		out.Candidates = append(out.Candidates, control.Candidate{PvD: v.Domain, Verdict: v.Verdict, Reason: v.Reason})

@@ -1,0 +1,287 @@
+package relay
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"mifvif/flow"
+	"mifvif/pvd"
+	"mifvif/scheduler"
+)
+
+// braid is a pretended multipath connection: every subflow that is asked for is
+// connected at once.
+type braid struct {
+	*net.TCPConn
+	mu     sync.Mutex
+	fallen bool
+	early  bool // the server has acknowledged nothing
+	broken string
+	ends   []flow.Ends
+	did    []string
+}
+
+func (b *braid) Whole() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.fallen
+}
+
+func (b *braid) Subflows() ([]flow.Ends, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.fallen {
+		return nil, errors.New("fallen")
+	}
+	return slices.Clone(b.ends), nil
+}
+
+func (b *braid) Join(d *pvd.Domain, src netip.Addr, dst netip.AddrPort, backup bool) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.early:
+		return unix.ENOTCONN
+	case d.Name == b.broken:
+		return unix.ENETUNREACH
+	}
+	word := "join "
+	if backup {
+		word = "back up by "
+	}
+	b.did = append(b.did, word+d.Name)
+	b.ends = append(b.ends, flow.Ends{Local: netip.AddrPortFrom(src, 4000), Remote: dst})
+	return nil
+}
+
+func (b *braid) Leave(ends flow.Ends) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.did = append(b.did, "leave "+ends.Local.Addr().String())
+	b.ends = slices.DeleteFunc(b.ends, func(e flow.Ends) bool { return e == ends })
+	return nil
+}
+
+// change does f to the connection between two looks.
+func (b *braid) change(f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f()
+}
+
+// history is what was done with the connection.
+func (b *braid) history() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.Join(b.did, ", ")
+}
+
+// braided has the world's uplinks dial with Multipath TCP under a rule, and returns
+// the connection of the one flow that is opened.
+func (w *world) braided(t *testing.T, rule scheduler.Rule) *braid {
+	t.Helper()
+	dial, far := listen(t)
+	made := new(braid)
+	w.uplinks.multipath = func(d *pvd.Domain, src netip.Addr, dst netip.AddrPort) (Multipath, error) {
+		c, err := dial(t.Context(), d.Name)
+		if err != nil {
+			return nil, err
+		}
+		made.change(func() {
+			made.TCPConn, made.ends = c, []flow.Ends{{Local: netip.AddrPortFrom(src, 4000), Remote: dst}}
+		})
+		return made, nil
+	}
+	w.publish(rule, w.set)
+	w.open(1000)
+	t.Cleanup(func() { (<-far).Close() })
+	eventually(t, "the flow is listed", func() bool { return len(w.relay.Flows()) == 1 })
+	return made
+}
+
+func (w *world) publish(rule scheduler.Rule, set *pvd.Set) {
+	rule.Name, rule.Actor = "r", scheduler.Admin
+	w.relay.cfg.Scheduler.Publish(set, &scheduler.Policy{Rules: []scheduler.Rule{rule}})
+}
+
+// domains are those of a flow's subflows, in alphabetic order.
+func (w *world) domains() string {
+	var names []string
+	for _, r := range w.relay.Flows() {
+		for _, s := range r.Subflows {
+			names = append(names, s.Domain.Name)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, " ")
+}
+
+func TestMultipathFlowLivesOnWithoutItsDomain(t *testing.T) {
+	w := newWorld(t, 8, "a", "b", "c")
+	news := told{make(chan string, 8)}
+	w.relay.cfg.News = news
+	c := w.braided(t, scheduler.Rule{MPTCP: scheduler.MultipathAuto, Prefer: []string{"a"}, Forbid: []string{"c"}})
+	eventually(t, "b stands by", func() bool { return w.domains() == "a b" })
+	if got := c.history(); got != "back up by b" {
+		t.Errorf("done: %q, want the one domain that is allowed", got)
+	}
+	w.relay.Retire(func(k pvd.Key, _ netip.Addr) bool { return k.Slot != 0 })
+	if got, want := <-news.moved, netip.AddrPortFrom(server, 80).String()+" a -> b failure"; got != want {
+		t.Errorf("told %q, want %q", got, want)
+	}
+	eventually(t, "a is left", func() bool { return w.domains() == "b" })
+	if rec := w.relay.Flows()[0]; rec.Domain.Name != "b" || !rec.Domain.Owns(rec.Source.Addr()) {
+		t.Errorf("listed on %s from %s", rec.Domain.Name, rec.Source)
+	}
+	if live := w.relay.Live(); live[0] != 0 || live[1] != 1 {
+		t.Errorf("live by slot: %v", live)
+	}
+	if !w.silence() {
+		t.Fatal("the app was told something")
+	}
+
+	// Back again, it is where the rule wants it, and b stands by anew.
+	w.relay.Retire(func(pvd.Key, netip.Addr) bool { return true })
+	if got, want := <-news.moved, netip.AddrPortFrom(server, 80).String()+" b -> a recovery"; got != want {
+		t.Errorf("told %q, want %q", got, want)
+	}
+	eventually(t, "both carry", func() bool { return w.domains() == "a b" })
+
+	// Without any the app is told.
+	w.publish(scheduler.Rule{MPTCP: scheduler.MultipathAuto}, pvd.NewSet(nil))
+	w.relay.Retire(func(pvd.Key, netip.Addr) bool { return false })
+	if got := w.word(); got != "reset" {
+		t.Errorf("the app hears %q, want a reset", got)
+	}
+	eventually(t, "the place is given back", func() bool { return len(w.relay.Flows()) == 0 })
+	if live := w.relay.Live(); len(live) != 0 {
+		t.Errorf("live by slot: %v", live)
+	}
+}
+
+// TestMultipathFlowLeavesWhatItMayNotUse: what was a candidate and is none any more
+// (captive, drained, forbidden) is left as long as something better carries; the
+// last subflow is never taken.
+func TestMultipathFlowLeavesWhatItMayNotUse(t *testing.T) {
+	w := newWorld(t, 8, "a", "b")
+	c := w.braided(t, scheduler.Rule{MPTCP: scheduler.MultipathAuto, Prefer: []string{"a", "b"}})
+	eventually(t, "b stands by", func() bool { return w.domains() == "a b" })
+	w.publish(scheduler.Rule{MPTCP: scheduler.MultipathAuto, Forbid: []string{"b"}}, w.set)
+	w.relay.Retire(func(pvd.Key, netip.Addr) bool { return true })
+	eventually(t, "b is left", func() bool { return w.domains() == "a" })
+	w.publish(scheduler.Rule{MPTCP: scheduler.MultipathAuto, Forbid: []string{"a", "b"}}, w.set)
+	w.relay.Retire(func(pvd.Key, netip.Addr) bool { return true })
+	if !w.silence() || w.domains() != "a" {
+		t.Errorf("it is on %q, and must stay on a; done: %s", w.domains(), c.history())
+	}
+}
+
+func TestSubflowIsTriedAgainLater(t *testing.T) {
+	w := newWorld(t, 8, "a", "b", "c")
+	c := w.braided(t, scheduler.Rule{MPTCP: scheduler.MultipathAuto, Prefer: []string{"a"}})
+	eventually(t, "b and c stand by", func() bool { return w.domains() == "a b c" })
+	c.change(func() { c.broken, c.ends = "b", c.ends[:1] }) // the network has reset both
+	eventually(t, "c is back", func() bool { return w.domains() == "a c" })
+	c.change(func() { c.broken = "" })
+	eventually(t, "b is back", func() bool { return w.domains() == "a b c" })
+}
+
+func TestSubflowsWaitForTheServer(t *testing.T) {
+	w := newWorld(t, 8, "a", "b")
+	w.uplinks.multipath = nil
+	made := w.braidedEarly(t)
+	if !w.silence() || w.domains() != "a" {
+		t.Errorf("it is on %q, want a", w.domains())
+	}
+	made.change(func() { made.early = false })
+	eventually(t, "b stands by", func() bool { return w.domains() == "a b" })
+}
+
+func (w *world) braidedEarly(t *testing.T) *braid {
+	t.Helper()
+	made := w.braided(t, scheduler.Rule{MPTCP: scheduler.MultipathAuto, Prefer: []string{"a"}, Forbid: []string{"b"}})
+	made.change(func() { made.early = true })
+	w.publish(scheduler.Rule{MPTCP: scheduler.MultipathAuto, Prefer: []string{"a"}}, w.set)
+	w.relay.Retire(func(pvd.Key, netip.Addr) bool { return true })
+	return made
+}
+
+// TestFlowThatBecameTCPStandsOnItsDomain: something on the way has taken the options
+// out after the connect.
+func TestFlowThatBecameTCPStandsOnItsDomain(t *testing.T) {
+	for word, hears := range map[scheduler.MPTCP]string{scheduler.MultipathAuto: "reset with its domain", scheduler.MultipathRequire: "reset at once"} {
+		t.Run(word.String(), func(t *testing.T) {
+			w := newWorld(t, 8, "a", "b")
+			c := w.braided(t, scheduler.Rule{MPTCP: word, Prefer: []string{"a"}})
+			eventually(t, "b stands by", func() bool { return w.domains() == "a b" })
+			c.change(func() { c.fallen = true })
+			w.relay.Retire(func(pvd.Key, netip.Addr) bool { return true })
+			if word == scheduler.MultipathAuto {
+				eventually(t, "it is known to be TCP", func() bool { return len(w.relay.Flows()) == 1 && !w.relay.Flows()[0].Multipath })
+				if !w.silence() {
+					t.Fatalf("the app hears something, want it %s", hears)
+				}
+				w.relay.Retire(func(k pvd.Key, _ netip.Addr) bool { return k.Slot != 0 })
+			}
+			if got := w.word(); got != "reset" {
+				t.Errorf("the app hears %q, want it %s", got, hears)
+			}
+		})
+	}
+}
+
+// TestMultipathIsTriedWhereTheDecisionSaysSo counts dials: other flows cost none.
+func TestMultipathIsTriedWhereTheDecisionSaysSo(t *testing.T) {
+	const unable, fallen, whole = "unable", "fallen", "whole"
+	for _, tc := range []struct {
+		name  string
+		word  scheduler.MPTCP
+		host  string
+		want  []string // dials
+		again []string // those of the next flow
+		hears string
+	}{
+		{"no rule", scheduler.MultipathInherit, whole, []string{"a"}, []string{"a"}, "something else"},
+		{"off", scheduler.MultipathOff, whole, []string{"a"}, []string{"a"}, "something else"},
+		{"auto", scheduler.MultipathAuto, whole, []string{"multipath a"}, []string{"multipath a"}, "something else"},
+		{"auto where the host cannot", scheduler.MultipathAuto, unable, []string{"multipath a", "a"}, []string{"multipath a", "a"}, "something else"},
+		{"auto where the server cannot", scheduler.MultipathAuto, fallen, []string{"multipath a"}, []string{"a"}, "something else"},
+		{"require where the host cannot", scheduler.MultipathRequire, unable, []string{"multipath a", "multipath b"}, []string{"multipath a", "multipath b"}, "reset"},
+		{"require where the server cannot", scheduler.MultipathRequire, fallen, []string{"multipath a", "multipath b"}, []string{"multipath a", "multipath b"}, "reset"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t, 8, "a", "b")
+			dial, far := listen(t)
+			w.uplinks.dial = dial
+			if tc.host != unable {
+				w.uplinks.multipath = func(d *pvd.Domain, src netip.Addr, dst netip.AddrPort) (Multipath, error) {
+					c, err := dial(t.Context(), d.Name)
+					return &braid{TCPConn: c, fallen: tc.host == fallen, early: true, ends: []flow.Ends{{Local: netip.AddrPortFrom(src, 1), Remote: dst}}}, err
+				}
+			}
+			w.publish(scheduler.Rule{MPTCP: tc.word, Prefer: []string{"a", "b"}, Algorithm: scheduler.Priority}, w.set)
+			for i, want := range [][]string{tc.want, tc.again} {
+				w.wire.in <- syn(1000 + uint16(i))
+				if got := w.word(); got != tc.hears {
+					t.Errorf("flow %d: the app hears %q, want %q", i, got, tc.hears)
+				}
+				w.uplinks.mu.Lock()
+				if !slices.Equal(w.uplinks.asked, want) {
+					t.Errorf("flow %d: dialed %v, want %v", i, w.uplinks.asked, want)
+				}
+				w.uplinks.asked = nil
+				w.uplinks.mu.Unlock()
+			}
+			for len(far) > 0 {
+				(<-far).Close()
+			}
+		})
+	}
+}
