@@ -49,6 +49,7 @@ func All() []Scenario {
 		qualityRows(),
 		eventRows(),
 		liveRows(),
+		{multipathRow()},
 		shareChecks(),
 		overflowChecks(),
 		recoveryChecks(),
@@ -57,6 +58,7 @@ func All() []Scenario {
 		affinityChecks(),
 		commandChecks(),
 		execChecks(),
+		multipathChecks(),
 		checks(),
 	} {
 		all = append(all, part...)
