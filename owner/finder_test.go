@@ -31,19 +31,27 @@ func addr(t *testing.T, a net.Addr) netip.AddrPort {
 	return ap
 }
 
+// connection is one to a listener on an address of this host, for the time of a
+// test.
+func connection(tb testing.TB, host string) (l net.Listener, c net.Conn) {
+	tb.Helper()
+	l, err := net.Listen("tcp", host+":0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { l.Close() })
+	c, err = net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { c.Close() })
+	return l, c
+}
+
 func TestTheSocketOfAFlowIsFound(t *testing.T) {
 	f := finder(t)
 	for _, host := range []string{"127.0.0.1", "[::1]"} {
-		l, err := net.Listen("tcp", host+":0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		c, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
+		l, c := connection(t, host)
 		wild, err := net.ListenUDP("udp", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -150,16 +158,7 @@ func BenchmarkFind(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer f.Close()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer l.Close()
-	c, err := net.Dial("tcp4", l.Addr().String())
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer c.Close()
+	_, c := connection(b, "127.0.0.1")
 	fl := flow.Flow{Proto: flow.TCP, Src: netip.MustParseAddrPort(c.LocalAddr().String()), Dst: netip.MustParseAddrPort(c.RemoteAddr().String())}
 	for name, want := range map[string]Want{"user": {}, "process": {Process: true}} {
 		b.Run(name, func(b *testing.B) {

@@ -20,17 +20,7 @@ func TestSocketsOfThisProcessAreItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer wild.Close()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	c, err := net.Dial("tcp4", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-
+	_, c := connection(t, "127.0.0.1")
 	table, err := Read()
 	if err != nil {
 		t.Fatalf("read: %v", err)

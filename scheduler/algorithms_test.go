@@ -23,13 +23,7 @@ func lines(n int) []*pvd.Domain {
 func TestWeightsAreBandwidthsWhereNobodyHasWeights(t *testing.T) {
 	domains := weighted(1, 1)
 	domains[0].Bandwidth, domains[1].Bandwidth = pvd.Bandwidth{Down: 300e6}, pvd.Bandwidth{Down: 100e6}
-	count := 0
-	s := house(Policy{}, domains...)
-	for i := range 10_000 {
-		if first(s, to(destination(i), "")) == "w0" {
-			count++
-		}
-	}
+	count := chosen(house(Policy{}, domains...), "w0", 0, 10_000)
 	if count < 7350 || count > 7650 {
 		t.Errorf("%d of 10,000 flows on three quarters of the bandwidth, want 7,500 within 150", count)
 	}

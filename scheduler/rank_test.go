@@ -32,6 +32,16 @@ func first(s *Scheduler, f flow.Flow) string {
 	return d.Candidates()[0].Domain.Name
 }
 
+// chosen counts the destinations from a number on whose flows a domain gets.
+func chosen(s *Scheduler, domain string, from, count int) (n int) {
+	for i := range count {
+		if first(s, to(destination(from+i), "")) == domain {
+			n++
+		}
+	}
+	return n
+}
+
 func TestWeightsAreKept(t *testing.T) {
 	for _, weights := range [][]int{{3, 1}, {1, 1}, {1, 2, 3, 4}, {100, 1}, {0, 1}} {
 		s := house(Policy{}, weighted(weights...)...)
@@ -221,22 +231,12 @@ func TestAKeyInUseStays(t *testing.T) {
 		if d := s.Pick(to(destination(0), "")); d.Reason != reasonSticky {
 			t.Errorf("reason %q, want %q", d.Reason, reasonSticky)
 		}
-		fresh := 0
-		for i := range 100 {
-			if first(s, to(destination(1000+i), "")) == "w1" {
-				fresh++
-			}
-		}
+		fresh := chosen(s, "w1", 1000, 100)
 		if fresh < 25 || fresh > 75 {
 			t.Errorf("%d of 100 new destinations on the new domain, want about 50", fresh)
 		}
 		time.Sleep(stickyFor)
-		moved := 0
-		for i := range 100 {
-			if first(s, to(destination(i), "")) == "w1" {
-				moved++
-			}
-		}
+		moved := chosen(s, "w1", 0, 100)
 		if moved < 25 || moved > 75 {
 			t.Errorf("%d of 100 idle destinations chose anew, want about 50", moved)
 		}
