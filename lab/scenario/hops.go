@@ -78,6 +78,16 @@ func (e *Env) watchHops() (*hops, error) {
 	return h, err
 }
 
+// observed is parted, with the link watched from then on.
+func (e *Env) observed(ctx context.Context, names ...string) (map[string]netip.Addr, *hops, error) {
+	sources, err := e.parted(ctx, names...)
+	if err != nil {
+		return nil, nil, err
+	}
+	h, err := e.watchHops()
+	return sources, h, err
+}
+
 // verdict returns an error if a packet went to another router than its source's,
 // or if any router got too few for a proof.
 func (h *hops) verdict(atLeast int) error {

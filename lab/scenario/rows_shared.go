@@ -94,11 +94,7 @@ func twoDomains(ctx context.Context, e *Env) error {
 // choose their source address themselves, and flows whose source mifvif chooses.
 func rightRouter(names ...string) func(context.Context, *Env) error {
 	return func(ctx context.Context, e *Env) error {
-		sources, err := e.parted(ctx, names...)
-		if err != nil {
-			return err
-		}
-		hops, err := e.watchHops()
+		sources, hops, err := e.observed(ctx, names...)
 		if err != nil {
 			return err
 		}
@@ -170,10 +166,7 @@ func rightRouters(ctx context.Context, e *Env) error {
 // firstHopFollows has the better router of a link go and come back: flows take
 // the other one, with its source, and return.
 func firstHopFollows(ctx context.Context, e *Env) error {
-	if _, err := e.parted(ctx, "alpha", "beta"); err != nil {
-		return err
-	}
-	hops, err := e.watchHops()
+	_, hops, err := e.observed(ctx, "alpha", "beta")
 	if err != nil {
 		return err
 	}
@@ -207,15 +200,11 @@ defaults: {affinity: none}
 // edge sees a source that is not its network's (checked by the player), and all
 // networks are used.
 func sourcePerHop(ctx context.Context, e *Env) error {
-	sources, err := e.parted(ctx, "a.example.org", "e3")
+	sources, hops, err := e.observed(ctx, "a.example.org", "e3")
 	if err != nil {
 		return err
 	}
 	sources["n1"], sources["n2"] = e.Network("n1").Host6(), e.Network("n2").Host6()
-	hops, err := e.watchHops()
-	if err != nil {
-		return err
-	}
 	if err := e.carriedFrom(ctx, sources); err != nil {
 		return errors.Join(err, hops.verdict(1))
 	}
