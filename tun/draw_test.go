@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vishvananda/netlink"
 
@@ -260,22 +259,7 @@ func TestAfterAKill(t *testing.T) {
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// eventually waits until true is, which it must be within a generous while.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
-}
+var must, eventually = labtest.Must, labtest.Eventually
 
 func TestOnlyADeadTUNDeviceIsRemoved(t *testing.T) {
 	p := newPull(t)

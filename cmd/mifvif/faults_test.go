@@ -98,12 +98,7 @@ func (s *site) eventually(what string, is func() bool) {
 	}
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = labtest.Must
 
 const onlyE1 = "rules: [{name: all, match: {port: [7]}, require: [e1]}]\n"
 

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,6 +35,24 @@ func Missing(tb testing.TB, what string) {
 		tb.Fatal(what + ", and CI must have it")
 	}
 	tb.Skip(what)
+}
+
+// Must ends a test whose world cannot be made as it is to be.
+func Must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Eventually waits until something is, which it must be within a generous while.
+func Eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
 }
 
 // InNamespace runs f in a fresh network namespace. The thread is thrown away
