@@ -2,14 +2,12 @@ package serve
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync"
-	"time"
 )
 
 // Additional serves the additional information of provisioning domains over HTTPS
@@ -17,10 +15,8 @@ import (
 // each TLS handshake that was begun, with the name that was asked for.
 type Additional struct {
 	Log Log
-
+	web
 	authority *Authority
-	server    http.Server
-	gone      chan error
 
 	mu      sync.Mutex
 	objects map[string]Info
@@ -34,10 +30,9 @@ type Info struct {
 
 // NewAdditional starts to serve; the server owns l.
 func NewAdditional(l net.Listener, authority *Authority) *Additional {
-	s := &Additional{authority: authority, gone: make(chan error, 1), objects: make(map[string]Info)}
-	s.server.ReadHeaderTimeout = 10 * time.Second
+	s := &Additional{authority: authority, objects: make(map[string]Info)}
 	s.server.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // clients are to refuse some certificates
-	s.server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		info, ok := s.info(r.Host)
 		if !ok || r.URL.Path != "/.well-known/pvd" || r.Header.Get("Accept") != "application/pvd+json" {
 			http.NotFound(w, r)
@@ -46,8 +41,7 @@ func NewAdditional(l net.Listener, authority *Authority) *Additional {
 		w.Header().Set("Content-Type", "application/pvd+json")
 		fmt.Fprintln(w, info.Body)
 	})
-	s.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: s.certify}
-	go func() { s.gone <- s.server.ServeTLS(l, "", "") }()
+	s.start(tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: s.certify}), handler)
 	return s
 }
 
@@ -76,13 +70,4 @@ func (s *Additional) certify(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		name = info.Certificate
 	}
 	return s.authority.Config(name)
-}
-
-// Close ends the server and its connections.
-func (s *Additional) Close() error {
-	err := s.server.Close()
-	if served := <-s.gone; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
-	}
-	return err
 }

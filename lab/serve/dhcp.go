@@ -51,8 +51,7 @@ func (q DHCPQuery) Asked(option byte) bool { return bytes.IndexByte(q.Options[55
 // the option bytes it was given. Replies to clients without address are
 // broadcast.
 type DHCP struct {
-	conn *net.UDPConn
-	gone chan struct{}
+	datagrams
 
 	mu      sync.Mutex
 	answers DHCPAnswers
@@ -62,8 +61,8 @@ type DHCP struct {
 // NewDHCP starts to answer on a socket that is bound to port 67 of one link and
 // may broadcast. The server owns it.
 func NewDHCP(conn *net.UDPConn, answers DHCPAnswers) *DHCP {
-	s := &DHCP{conn: conn, answers: answers, gone: make(chan struct{})}
-	go s.run()
+	s := &DHCP{answers: answers}
+	s.start(conn, 2048, s.serve)
 	return s
 }
 
@@ -81,30 +80,11 @@ func (s *DHCP) Queries() []DHCPQuery {
 	return slices.Clone(s.queries)
 }
 
-// Close ends the server.
-func (s *DHCP) Close() error {
-	err := s.conn.Close()
-	<-s.gone
-	return err
-}
-
-// run ends when the socket is closed.
-func (s *DHCP) run() {
-	defer close(s.gone)
-	buf := make([]byte, 2048)
-	for {
-		n, src, err := s.conn.ReadFromUDPAddrPort(buf)
-		if isClosed(err) {
-			return
-		}
-		if err != nil || n < 240 {
-			continue
-		}
-		s.serve(buf[:n], netip.AddrPortFrom(src.Addr().Unmap(), src.Port()))
-	}
-}
-
 func (s *DHCP) serve(b []byte, src netip.AddrPort) {
+	if len(b) < 240 {
+		return
+	}
+	src = netip.AddrPortFrom(src.Addr().Unmap(), src.Port())
 	q := DHCPQuery{
 		Source: src, Client: netip.AddrFrom4([4]byte(b[12:])), Transmit: binary.BigEndian.Uint32(b[4:]),
 		Options: dhcpOptions(b[240:]), Broadcast: b[10]&0x80 != 0,

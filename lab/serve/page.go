@@ -2,12 +2,10 @@ package serve
 
 import (
 	"crypto/tls"
-	"errors"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync"
-	"time"
 )
 
 // Page is one document of a server, which may change while it is served.
@@ -19,9 +17,8 @@ type Page struct {
 
 // Pages serves documents by path over TLS; any other path is not found.
 type Pages struct {
-	Log    Log
-	server http.Server
-	gone   chan error
+	Log Log
+	web
 
 	mu    sync.Mutex
 	pages map[string]Page
@@ -29,10 +26,8 @@ type Pages struct {
 
 // NewPages starts to serve; the server owns l.
 func NewPages(l net.Listener, config *tls.Config) *Pages {
-	s := &Pages{gone: make(chan error, 1), pages: make(map[string]Page)}
-	s.server.ReadHeaderTimeout = 10 * time.Second
-	s.server.Handler = http.HandlerFunc(s.serve)
-	go func() { s.gone <- s.server.Serve(tls.NewListener(l, config)) }()
+	s := &Pages{pages: make(map[string]Page)}
+	s.start(tls.NewListener(l, config), http.HandlerFunc(s.serve))
 	return s
 }
 
@@ -59,13 +54,4 @@ func (s *Pages) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(p.Status)
 	}
 	_, _ = w.Write([]byte(p.Body)) // a client that went away
-}
-
-// Close ends the server and its connections.
-func (s *Pages) Close() error {
-	err := s.server.Close()
-	if served := <-s.gone; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
-	}
-	return err
 }
