@@ -22,7 +22,7 @@ func parseRoute(m []byte, hand func(*Route)) error {
 	if head.Flags&unix.RTM_F_CLONED != 0 {
 		return nil
 	}
-	r := Route{Table: int(head.Table), Type: routeType(int(head.Type)), Protocol: int(head.Protocol), Dst: anyPrefix(head.Family == unix.AF_INET6)}
+	r := Route{Table: int(head.Table), Type: routeType(int(head.Type)), Protocol: int(head.Protocol), Dst: AnyPrefix(head.Family == unix.AF_INET6)}
 	r.flags(head.Flags)
 	var hops []byte
 	err := attributes(m[unix.SizeofRtMsg:], func(kind uint16, value []byte) {

@@ -85,7 +85,8 @@ func readRoutes(s *State, family uint8) error {
 	return err
 }
 
-func anyPrefix(is6 bool) netip.Prefix {
+// AnyPrefix returns the prefix of every address of a family.
+func AnyPrefix(is6 bool) netip.Prefix {
 	if is6 {
 		return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 	}

@@ -119,7 +119,7 @@ func (d *Declaration) reach(on *Domain) {
 		on.NextHops[i].Overrides = false
 	}
 	for _, is6 := range []bool{false, true} {
-		if on.P2P && on.hasAddress(is6) && !on.hasHop(is6) {
+		if on.P2P && on.HasAddress(is6) && !on.HasHop(is6) {
 			on.NextHops = append(on.NextHops, NextHop{Is6: is6, Origin: FromConfig})
 		}
 	}

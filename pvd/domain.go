@@ -166,6 +166,26 @@ func (d *Domain) HasNextHop(is6 bool) bool {
 	return false
 }
 
+// HasHop reports whether d has a next hop of the family.
+func (d *Domain) HasHop(is6 bool) bool {
+	for _, h := range d.NextHops {
+		if h.Is6 == is6 {
+			return true
+		}
+	}
+	return false
+}
+
+// HasAddress reports whether d has any address of the family.
+func (d *Domain) HasAddress(is6 bool) bool {
+	for _, a := range d.Addresses {
+		if a.Prefix.Addr().Is6() == is6 {
+			return true
+		}
+	}
+	return false
+}
+
 // HasDefault reports whether the domain has a next hop of the family for
 // destinations that none of its routes names.
 func (d *Domain) HasDefault(is6 bool) bool {

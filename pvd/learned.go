@@ -23,7 +23,7 @@ func (d *Domain) learn(p *part, div *division, now time.Time) {
 		d.take(v)
 		d.prefer(v.said.Resolvers)
 	}
-	if p.closing(now) && !d.hasHop(true) {
+	if p.closing(now) && !d.HasHop(true) {
 		d.Addresses = slices.DeleteFunc(d.Addresses, func(a Address) bool { return a.Prefix.Addr().Is6() })
 	}
 	slices.SortStableFunc(d.NextHops, func(a, b NextHop) int {
@@ -139,7 +139,7 @@ func (p *part) inner() bool {
 // single addresses), unless others are inside.
 func (d *Domain) hopsOf(said []NextHop) {
 	for _, is6 := range []bool{false, true} {
-		if d.hasHop(is6) || !d.hasAddress(is6) {
+		if d.HasHop(is6) || !d.HasAddress(is6) {
 			continue
 		}
 		inside := slices.ContainsFunc(said, func(h NextHop) bool { return h.Is6 == is6 && d.OnLink(h.Addr) })

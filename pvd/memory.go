@@ -33,11 +33,11 @@ func (m *memory) recall(d *Domain) {
 	for f := range m.hops {
 		is6, h := f == 1, &m.hops[f]
 		switch {
-		case d.hasHop(is6):
+		case d.HasHop(is6):
 			*h = hopMemory{hops: d.rememberable(is6)}
 		case !h.armed:
 			h.hops = nil
-		case d.hasAddress(is6):
+		case d.HasAddress(is6):
 			h.use(d)
 		}
 	}
@@ -68,16 +68,6 @@ func (d *Domain) rememberable(is6 bool) []remembered {
 		}
 	}
 	return out
-}
-
-// hasHop reports whether d has a next hop of the family.
-func (d *Domain) hasHop(is6 bool) bool {
-	for _, h := range d.NextHops {
-		if h.Is6 == is6 {
-			return true
-		}
-	}
-	return false
 }
 
 // onLink returns the longest prefix of d's addresses that a lies in.

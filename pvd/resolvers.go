@@ -114,13 +114,3 @@ func (d *Domain) reaches(a netip.Addr) bool {
 	}
 	return false
 }
-
-// hasAddress reports whether d has any address of the family.
-func (d *Domain) hasAddress(is6 bool) bool {
-	for _, a := range d.Addresses {
-		if a.Prefix.Addr().Is6() == is6 {
-			return true
-		}
-	}
-	return false
-}

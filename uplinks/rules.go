@@ -62,7 +62,7 @@ func forDevice(set *pvd.Set, ifname string, is6 bool) *pvd.Domain {
 		if d.Interface != ifname || d.State == pvd.Disabled || d.State == pvd.Offline {
 			continue
 		}
-		if hasFamily(d, is6) && d.HasDefault(is6) {
+		if d.HasAddress(is6) && d.HasDefault(is6) {
 			return d
 		}
 		if first == nil {

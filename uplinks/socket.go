@@ -42,7 +42,7 @@ func (s *Set) admit(d *pvd.Domain, src, dst netip.Addr) error {
 func reaches(d *pvd.Domain, dst netip.Addr) bool {
 	dst = dst.WithZone("")
 	is6 := dst.Is6()
-	if dst.IsLinkLocalUnicast() || hasHop(d, is6) || d.P2P && hasFamily(d, is6) {
+	if dst.IsLinkLocalUnicast() || d.HasHop(is6) || d.P2P && d.HasAddress(is6) {
 		return true
 	}
 	for _, r := range d.Routes {

@@ -59,15 +59,15 @@ func tableOf(d *pvd.Domain, set *pvd.Set, st netwatch.State) []netwatch.Route {
 	ways := waysOf(d)
 	for i, h := range hops(d) {
 		beyond = append(beyond, netwatch.Route{
-			Dst: anyPrefix(h.Is6), Gateway: h.Addr, Metric: metricHop + i,
+			Dst: netwatch.AnyPrefix(h.Is6), Gateway: h.Addr, Metric: metricHop + i,
 			Source: carried(d, ways, h), OnLink: offLink(h.Addr, onLink), Path: h.Path,
 		})
 	}
 	for _, r := range bySource(ways, beyond) {
 		add(r)
 	}
-	add(netwatch.Route{Type: netwatch.Unreachable, Dst: anyPrefix(false), Metric: metricRefuse})
-	add(netwatch.Route{Type: netwatch.Unreachable, Dst: anyPrefix(true), Metric: metricRefuse})
+	add(netwatch.Route{Type: netwatch.Unreachable, Dst: netwatch.AnyPrefix(false), Metric: metricRefuse})
+	add(netwatch.Route{Type: netwatch.Unreachable, Dst: netwatch.AnyPrefix(true), Metric: metricRefuse})
 	return routes
 }
 
@@ -76,7 +76,7 @@ func tableOf(d *pvd.Domain, set *pvd.Set, st netwatch.State) []netwatch.Route {
 func hops(d *pvd.Domain) []pvd.NextHop {
 	all := slices.Clip(d.NextHops)
 	for _, is6 := range []bool{false, true} {
-		if d.P2P && hasFamily(d, is6) && !hasHop(d, is6) {
+		if d.P2P && d.HasAddress(is6) && !d.HasHop(is6) {
 			all = append(all, pvd.NextHop{Is6: is6})
 		}
 	}
@@ -102,11 +102,11 @@ func connected(d *pvd.Domain, set *pvd.Set, st netwatch.State) []netwatch.Route 
 		routes = append(routes, one)
 	}
 	for _, ad := range d.Adverts {
-		if ad.OnLink && hasFamily(d, true) && !slices.ContainsFunc(routes, func(r netwatch.Route) bool { return r.Dst == ad.Prefix }) {
+		if ad.OnLink && d.HasAddress(true) && !slices.ContainsFunc(routes, func(r netwatch.Route) bool { return r.Dst == ad.Prefix }) {
 			routes = append(routes, netwatch.Route{Dst: ad.Prefix, Metric: metricOnLink})
 		}
 	}
-	if hasFamily(d, true) {
+	if d.HasAddress(true) {
 		routes = append(routes, netwatch.Route{Dst: netip.MustParsePrefix("fe80::/64"), Metric: metricOnLink})
 	}
 	return routes
@@ -137,24 +137,6 @@ func offLink(hop netip.Addr, onLink []netwatch.Route) bool {
 		}
 	}
 	return true
-}
-
-func hasFamily(d *pvd.Domain, is6 bool) bool {
-	for _, a := range d.Addresses {
-		if a.Prefix.Addr().Is6() == is6 {
-			return true
-		}
-	}
-	return false
-}
-
-func hasHop(d *pvd.Domain, is6 bool) bool {
-	for _, h := range d.NextHops {
-		if h.Is6 == is6 {
-			return true
-		}
-	}
-	return false
 }
 
 // hint returns the source that the kernel is to choose for apps that bind the
@@ -219,11 +201,4 @@ func localRoutes(set *pvd.Set, st netwatch.State) []netwatch.Route {
 // together with a link.
 func linkScoped(p netip.Prefix) bool {
 	return p.Addr().IsMulticast() || p.Addr().Is6() && p.Addr().IsLinkLocalUnicast()
-}
-
-func anyPrefix(is6 bool) netip.Prefix {
-	if is6 {
-		return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-	}
-	return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 }

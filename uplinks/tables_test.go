@@ -284,7 +284,7 @@ func TestRoutesBySourceAreBounded(t *testing.T) {
 	routes := tableOf(d, pvd.NewSet([]*pvd.Domain{d}), netwatch.State{})
 	defaults := 0
 	for _, r := range routes {
-		if r.Dst == anyPrefix(true) && r.From.IsValid() {
+		if r.Dst == netwatch.AnyPrefix(true) && r.From.IsValid() {
 			defaults++
 		}
 	}
