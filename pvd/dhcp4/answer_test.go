@@ -20,15 +20,6 @@ var byValue = cmp.Options{
 	cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
 }
 
-func octets(tb testing.TB, s string) []byte {
-	tb.Helper()
-	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return b
-}
-
 var testMAC = [6]byte{2, 0, 0, 0, 0, 1}
 
 // message is an answer with the given type and options behind the server's
@@ -46,7 +37,7 @@ func message(kind byte, options ...byte) []byte {
 // reported is what an answer with the options says of a link with 10.1.0.200/16.
 func reported(t *testing.T, link Link, options string) (pvd.Report, int) {
 	t.Helper()
-	a, err := Parse(message(5, octets(t, options)...))
+	a, err := Parse(message(5, pvdtest.Octets(t, options)...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +188,7 @@ func TestLeases(t *testing.T) {
 		{"a mask with holes", "3304 00000e10 0104 ff00ff00", Lease{}, false},
 		{"a mask of all", "3304 00000e10 0104 00000000", Lease{}, false},
 	} {
-		b := message(5, octets(t, test.options)...)
+		b := message(5, pvdtest.Octets(t, test.options)...)
 		copy(b[16:], []byte{10, 1, 0, 100})
 		a, err := Parse(b)
 		if err != nil {
@@ -218,7 +209,7 @@ func TestLeases(t *testing.T) {
 
 func TestIPv6OnlyWaits(t *testing.T) {
 	for options, want := range map[string]time.Duration{"6c0400000708": 1800 * time.Second, "6c0400000000": 300 * time.Second, "6c03000007": 0} {
-		a, err := Parse(message(2, octets(t, options)...))
+		a, err := Parse(message(2, pvdtest.Octets(t, options)...))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -252,8 +243,8 @@ func TestOnlyAClientThatMayAsksForIPv6Only(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add(message(5, octets(f, "792c000a010001080a0a010002100a110a010003180a1b810a010004190ae500800a010005200ac67a2f00000000")...))
-	f.Add(message(5, octets(f, "771b03656e67056170706c6503636f6d00096d61726b6574696e67c004")...))
+	f.Add(message(5, pvdtest.Octets(f, "792c000a010001080a0a010002100a110a010003180a1b810a010004190ae500800a010005200ac67a2f00000000")...))
+	f.Add(message(5, pvdtest.Octets(f, "771b03656e67056170706c6503636f6d00096d61726b6574696e67c004")...))
 	f.Add(message(2, 52, 1, 3, 51, 4, 0, 0, 14, 16))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		a, err := Parse(b)

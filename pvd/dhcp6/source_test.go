@@ -2,11 +2,9 @@ package dhcp6
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"log/slog"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -23,15 +21,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-func octets(tb testing.TB, s string) []byte {
-	tb.Helper()
-	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return b
-}
 
 func testMAC() [6]byte { return [6]byte{2, 0, 0, 0, 0, 1} }
 
@@ -83,7 +72,7 @@ func TestRepliesAreRestated(t *testing.T) {
 		{"144", "0090 0030 0001 0012 087265736f6c766572076578616d706c6500 0010 20010db8000100000000000000000053 0001000403646f74", false, []string{"dns [2001:db8:1::53]:853"}, 0},
 		{"144, the name alone", "0090 0016 0001 0012 087265736f6c766572076578616d706c6500", false, []string{"named resolver.example"}, 0},
 	} {
-		r, err := Parse(answer([3]byte{1, 2, 3}, octets(t, test.options)...))
+		r, err := Parse(answer([3]byte{1, 2, 3}, pvdtest.Octets(t, test.options)...))
 		if err != nil {
 			t.Errorf("%s: %v", test.title, err)
 			continue
@@ -117,7 +106,7 @@ func TestTimesAreBounded(t *testing.T) {
 	for options, want := range map[string]time.Duration{
 		"": 24 * time.Hour, "0020 0004 00000001": 10 * time.Minute, "0020 0004 00000e10": time.Hour, "0020 0004 ffffffff": never, "0020 0002 0001": 24 * time.Hour,
 	} {
-		r, err := Parse(answer([3]byte{}, octets(t, options)...))
+		r, err := Parse(answer([3]byte{}, pvdtest.Octets(t, options)...))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +115,7 @@ func TestTimesAreBounded(t *testing.T) {
 		}
 	}
 	for options, want := range map[string]bool{"0053 0004 0000003b": false, "0053 0004 0000003c": true, "0053 0004 00015180": true, "0053 0004 00015181": false} {
-		r, _ := Parse(answer([3]byte{}, octets(t, options)...))
+		r, _ := Parse(answer([3]byte{}, pvdtest.Octets(t, options)...))
 		if _, ok := r.MaxWait(); ok != want {
 			t.Errorf("%s: %v", options, ok)
 		}
@@ -135,7 +124,7 @@ func TestTimesAreBounded(t *testing.T) {
 
 func TestTheRequestAsksWhatItShould(t *testing.T) {
 	b := message(Link{Trusted: true}, [3]byte{1, 2, 3}, testMAC(), 2*time.Second)
-	want := octets(t, "0b010203 0001000a 00030001020000000001 0008000200c8 00060012 0017 0018 0020 0038 0053 0054 0067 0090 004a")
+	want := pvdtest.Octets(t, "0b010203 0001000a 00030001020000000001 0008000200c8 00060012 0017 0018 0020 0038 0053 0054 0067 0090 004a")
 	if diff := cmp.Diff(want, b); diff != "" {
 		t.Error(diff)
 	}
@@ -212,7 +201,7 @@ func TestSilenceIsAskedLessAndLess(t *testing.T) {
 }
 
 func TestOnlyTheReplyToTheQuestionIsBelievedAndRefreshed(t *testing.T) {
-	dns := octets(t, "0017 0010 20010db8000100000000000000000053 0020 0004 00000e10")
+	dns := pvdtest.Octets(t, "0017 0010 20010db8000100000000000000000053 0020 0004 00000e10")
 	run(t, func(transmit [3]byte) [][]byte {
 		other := transmit
 		other[0]++
@@ -243,7 +232,7 @@ func TestOnlyTheReplyToTheQuestionIsBelievedAndRefreshed(t *testing.T) {
 // TestEveryServerOfALinkIsHeard has two servers answer, of which one falls silent
 // and is then replaced by a third.
 func TestEveryServerOfALinkIsHeard(t *testing.T) {
-	refresh := octets(t, "0020 0004 00000e10")
+	refresh := pvdtest.Octets(t, "0020 0004 00000e10")
 	round := 0
 	run(t, func(transmit [3]byte) (all [][]byte) {
 		servers := []byte{1, 1, 2}
@@ -341,7 +330,7 @@ func TestDnsmasqAnswersInformationRequests(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(answer([3]byte{1, 2, 3}, binary.BigEndian.AppendUint32([]byte{0, 32, 0, 4}, 3600)...))
-	f.Add(answer([3]byte{1, 2, 3}, octets(f, "0038 0014 0001 0010 20010db8000100000000000000000123")...))
+	f.Add(answer([3]byte{1, 2, 3}, pvdtest.Octets(f, "0038 0014 0001 0010 20010db8000100000000000000000123")...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := Parse(b)
 		if err != nil {

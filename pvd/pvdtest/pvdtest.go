@@ -3,6 +3,8 @@ package pvdtest
 
 import (
 	"context"
+	"encoding/hex"
+	"strings"
 	"testing"
 
 	"mifvif/pvd"
@@ -22,6 +24,16 @@ func Run(t *testing.T, run func(context.Context) error) (stop func()) {
 			t.Error(err)
 		}
 	}
+}
+
+// Octets reads hexadecimal digits, between which there may be blanks.
+func Octets(tb testing.TB, s string) []byte {
+	tb.Helper()
+	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b
 }
 
 // Rest is what DHCP servers say besides routes and resolvers, in words.
