@@ -150,11 +150,13 @@ func readRules(s *State) error {
 func rule(r netlink.Rule, is6 bool) Rule {
 	out := Rule{
 		Priority: r.Priority, Is6: is6, Iif: r.IifName, Oif: r.OifName,
-		Mark: r.Mark, Invert: r.Invert, Table: max(r.Table, 0), Spared: max(r.SuppressIfgroup, 0), Protocol: int(r.Protocol),
+		Mark: r.Mark, Invert: r.Invert, Table: max(r.Table, 0), Spared: max(r.SuppressIfgroup, 0), Goto: max(r.Goto, 0), Protocol: int(r.Protocol),
 	}
 	if out.Table == 0 && r.Goto < 0 {
 		out.Type = Unreachable // a rule that looks nothing up refuses
 	}
+	out.More = r.IPProto != 0 || r.Sport != nil || r.Dport != nil || r.UIDRange != nil || r.Tos != 0 || r.TunID != 0 || r.Flow >= 0 ||
+		r.SuppressPrefixlen >= 0
 	if r.Mask != nil {
 		out.Mask = *r.Mask
 	}

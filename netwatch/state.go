@@ -111,7 +111,10 @@ type Rule struct {
 	Table    int
 	// Spared is an interface group whose routes this rule takes for none
 	// (ip-rule(8): suppress_ifgroup); 0 spares nothing.
-	Spared   int
+	Spared int
+	Goto   int // the priority that it goes on at, later than its own; 0: it does not
+	// More: it asks for other things, too, such as ports or a user.
+	More     bool
 	Type     RouteType // Unicast: lookup Table; Unreachable, Prohibit, Blackhole: refuse
 	Protocol int
 }

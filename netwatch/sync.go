@@ -148,6 +148,9 @@ func (r Rule) netlink() *netlink.Rule {
 	if r.Type == Unreachable {
 		out.Type = unix.FR_ACT_UNREACHABLE
 	}
+	if r.Goto != 0 {
+		out.Goto = r.Goto
+	}
 	if r.Mask != 0 {
 		mask := r.Mask
 		out.Mark, out.Mask = r.Mark, &mask

@@ -13,7 +13,7 @@ const (
 	ruleMark   = 6410 // (a) a domain's mark -> its table
 	ruleLocal  = 6411 // (a2) the host's own networks
 	ruleSource = 6413 // (b) a domain's address -> its table
-	ruleDevice = 6414 // (b2) apps bound to an uplink's device
+	ruleDevice = 6414 // (b2) apps bound to an uplink's device, and others' rules by source
 	ruleLost   = 6415 // (b3) any other mark of ours -> unreachable
 )
 

@@ -3,6 +3,7 @@ package uplinks
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 
 	"mifvif/netwatch"
@@ -64,7 +65,7 @@ func (s *Set) Apply(set *pvd.Set, st netwatch.State, also ...netwatch.Address) e
 	err := errors.Join(
 		s.lend(set, st, also),
 		netwatch.SyncRoutes(st.Routes, routes, ownTable),
-		netwatch.SyncRules(st.Rules, rulesOf(set), ownRule),
+		netwatch.SyncRules(st.Rules, slices.Concat(rulesOf(set), othersBySource(set, st.Rules)), ownRule),
 	)
 	s.current.Store(set)
 	s.living.Store(&next)

@@ -160,6 +160,60 @@ func TestSourceIsWhatTheRouterKnows(t *testing.T) {
 	s.eventually("the server sees the address that the route names", func() bool { return strings.Contains(seen(), "10.1.0.44:") })
 }
 
+// TestOthersRulesBySourceStayInForce: a host that had several networks before has a
+// table for each address, and no second default route in main.
+func TestOthersRulesBySourceStayInForce(t *testing.T) {
+	s := newSite(t, "")
+	e1 := map[bool]netip.Addr{false: netip.MustParseAddr("10.1.0.2"), true: netip.MustParseAddr("2001:db8:1::2")}
+	for is6, gateway := range map[bool]string{false: "10.1.0.1", true: "fe80::1"} {
+		family := "-4"
+		if is6 {
+			family = "-6"
+		}
+		s.ip(family, "route", "del", "default", "dev", "e1")
+		s.ip(family, "route", "add", "default", "via", gateway, "dev", "e1", "table", "100")
+		s.ip(family, "rule", "add", "from", e1[is6].String(), "lookup", "100", "priority", "30000")
+	}
+	leads := func(src netip.Addr, to string) func() bool {
+		return func() bool {
+			dst := lab.Public4()
+			if src.Is6() {
+				dst = lab.Public6()
+			}
+			link, err := s.Host.RouteOf(dst, src)
+			return err == nil && link == to
+		}
+	}
+	for is6, src := range e1 {
+		s.eventually(src.String()+" leaves by its own network", leads(src, "e1"))
+		dst := lab.Public4()
+		if is6 {
+			dst = lab.Public6()
+		}
+		conn, err := s.Host.DialTCP(t.Context(), netip.AddrPortFrom(dst, lab.PortEcho), lab.SocketOptions{Source: netip.AddrPortFrom(src, 0)})
+		must(t, err)
+		if got := (&echo{t: t, conn: conn}).hear(); !strings.Contains(got, "NET=n1") {
+			t.Errorf("a connection from %s was seen as %q", src, got)
+		}
+		conn.Close()
+	}
+	if !s.throughMif0() {
+		t.Error("apps that bind nothing are not drawn into mif0 any more")
+	}
+	s.ip("rule", "del", "from", "10.1.0.2", "lookup", "100")
+	s.eventually("without the rule its address is nobody's", leads(e1[false], "mif0"))
+	s.ip("rule", "add", "from", "10.1.0.2", "ipproto", "udp", "lookup", "100", "priority", "30000")
+	time.Sleep(200 * time.Millisecond) // nothing is to happen
+	if !leads(e1[false], "mif0")() {
+		t.Error("a rule that is about UDP only is taken for all")
+	}
+	must(t, s.daemon.Stop(t.Context()))
+	snapshot, err := s.Host.Exec(t.Context(), "ip", "rule")
+	if must(t, err); strings.Contains(snapshot.Stdout, "641") {
+		t.Errorf("rules are left:\n%s", snapshot.Stdout)
+	}
+}
+
 // TestAnUplinkIsDeletedAndMadeAgain under traffic: its flows end, those of the
 // other uplink notice nothing, and it is used again when it is there again.
 func TestAnUplinkIsDeletedAndMadeAgain(t *testing.T) {
