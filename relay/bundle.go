@@ -150,20 +150,29 @@ func (b *bundle) has(l *leg) bool {
 	return slices.ContainsFunc(b.legs, func(o leg) bool { return o.on.Key() == l.on.Key() && o.source == l.source })
 }
 
-// part ends the subflows that are not to be: those without ground, and, where
-// another subflow carries that the decision thinks more of, those on domains that
-// are no candidates any more. One that carries and should stand by now is ended
-// too, to come back as what it should be.
+// part ends the subflows that are not to be: those without ground, those on domains
+// that are no candidates any more, and those that carry and should stand by, or the
+// other way round, to come back as what they should be. As long as it has ground the
+// last one that carries is left alone.
 func (b *bundle) part(d *scheduler.Decision, alive aliveFunc) {
-	best := slices.ContainsFunc(b.legs, func(l leg) bool {
-		at := l.place(d.Candidates())
-		return l.connected() && !l.backup && at >= 0 && at < d.Alike && alive(l.on.Key(), l.source)
-	})
+	good, best := 0, false // connected candidates, and whether one carries as it should
+	for i := range b.legs {
+		l := &b.legs[i]
+		if at := l.place(d.Candidates()); l.connected() && at >= 0 && alive(l.on.Key(), l.source) {
+			good++
+			best = best || !l.backup && at < d.Alike
+		}
+	}
+	replaced := false
 	b.legs = slices.DeleteFunc(b.legs, func(l leg) bool {
-		at := l.place(d.Candidates())
-		gone := !alive(l.on.Key(), l.source)
-		if !gone && (!best || !l.connected() || at >= 0 && (at < d.Alike || l.backup)) {
+		switch at := l.place(d.Candidates()); {
+		case !alive(l.on.Key(), l.source):
+		case !l.connected(), at >= 0 && l.backup == (at >= d.Alike): // as it should be, or soon
 			return false
+		case at < 0 && good == 0, at >= 0 && l.backup && (good < 2 || replaced), at >= 0 && !l.backup && !best:
+			return false
+		default:
+			replaced = replaced || at >= 0
 		}
 		for _, e := range l.ends {
 			_ = b.up.Leave(e) // it is gone already, or the connection is

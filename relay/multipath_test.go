@@ -176,10 +176,21 @@ func TestMultipathFlowLeavesWhatItMayNotUse(t *testing.T) {
 	w.publish(scheduler.Rule{MPTCP: scheduler.MultipathAuto, Forbid: []string{"b"}}, w.set)
 	w.relay.Retire(func(pvd.Key, netip.Addr) bool { return true })
 	eventually(t, "b is left", func() bool { return w.domains() == "a" })
+	w.publish(scheduler.Rule{MPTCP: scheduler.MultipathAuto, Prefer: []string{"b"}}, w.set)
+	w.relay.Retire(func(pvd.Key, netip.Addr) bool { return true })
+	eventually(t, "b carries and a stands by", func() bool { return strings.HasSuffix(c.history(), "join b, leave 192.0.2.1, back up by a") })
+	w.publish(scheduler.Rule{MPTCP: scheduler.MultipathAuto, Prefer: []string{"a"}}, w.set)
+	w.relay.Retire(func(pvd.Key, netip.Addr) bool { return true })
+	eventually(t, "a carries and b stands by", func() bool {
+		return strings.HasSuffix(c.history(), "leave 192.0.2.1, join a, leave 192.0.2.2, back up by b")
+	})
+	w.publish(scheduler.Rule{MPTCP: scheduler.MultipathAuto, Forbid: []string{"a"}}, w.set)
+	w.relay.Retire(func(pvd.Key, netip.Addr) bool { return true })
+	eventually(t, "a is left for what stood by", func() bool { return w.domains() == "b" })
 	w.publish(scheduler.Rule{MPTCP: scheduler.MultipathAuto, Forbid: []string{"a", "b"}}, w.set)
 	w.relay.Retire(func(pvd.Key, netip.Addr) bool { return true })
-	if !w.silence() || w.domains() != "a" {
-		t.Errorf("it is on %q, and must stay on a; done: %s", w.domains(), c.history())
+	if !w.silence() || w.domains() != "b" {
+		t.Errorf("it is on %q, and must stay on b; done: %s", w.domains(), c.history())
 	}
 }
 
