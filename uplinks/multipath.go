@@ -15,7 +15,7 @@ import (
 )
 
 // errShared: packets of a subflow are routed by their source, which must say where.
-var errShared = fmt.Errorf("the source is on another link too: %w", errors.ErrUnsupported)
+const errShared = unable("the source address is on another link too")
 
 // Multipath is one connection that may have subflows in several domains (RFC 8684).
 // Each subflow's packets are routed by their source address; the mark that all of

@@ -145,7 +145,10 @@ func (s *Set) give() error {
 	return paths.Close()
 }
 
-// unable says why Multipath TCP cannot be used; it is errors.ErrUnsupported.
-func unable(why string) error {
-	return fmt.Errorf("Multipath TCP: %s: %w", why, errors.ErrUnsupported)
-}
+// unable is why Multipath TCP cannot be used; it is errors.ErrUnsupported.
+type unable string
+
+func (why unable) Error() string { return string(why) }
+
+// Is says what it is.
+func (unable) Is(target error) bool { return target == errors.ErrUnsupported } //nolint:errorlint // errors.Is unwraps
