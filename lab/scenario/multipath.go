@@ -1,15 +1,18 @@
 package scenario
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"strings"
 	"syscall"
 	"time"
 
 	"mifvif/lab"
+	"mifvif/lab/serve"
 )
 
 // multipathChecks are what rules say of Multipath TCP, beside row 3.8-5.
@@ -26,6 +29,7 @@ pvds:
   - {name: e2, interface: e2, metered: true}
 rules:
   - {name: one, match: {port: 7201, dst: [203.0.113.81/32]}, require: [e1], mptcp: auto}
+  - {name: both-ways, match: {port: 7200, dst: [203.0.113.81/32]}, prefer: [e1], mptcp: auto}
   - {name: strict, match: {port: 7100}, mptcp: require}
   - {name: never, match: {port: 7200}, mptcp: "off"}
   - {name: several, match: {port: 7201, user: [root], dst: [203.0.113.80/32]}, mptcp: require}
@@ -77,6 +81,7 @@ func subflows(ctx context.Context, e *Env) error {
 	return steps(
 		func() error { return e.standsBy(ctx) },
 		func() error { return e.staysOnOne(ctx) },
+		func() error { return e.bothWays(ctx) },
 		func() error { return e.byTheApp(ctx) },
 		func() error { return e.hadOrRefused(ctx) },
 	)
@@ -146,6 +151,53 @@ func (e *Env) staysOnOne(ctx context.Context) error {
 		return err
 	}
 	return nothing(other, "packets were seen on a network that the rule does not name")
+}
+
+// bothWays has a conversation lose its network in the middle and go on in both
+// directions, its half-close (RFC 9293 3.6.1) included; a drained network is left.
+func (e *Env) bothWays(ctx context.Context) error {
+	const size = 8 << 20
+	dst := netip.AddrPortFrom(lab.Second4(), lab.PortMultipath)
+	conn, err := e.Host.DialTCP(ctx, dst, lab.SocketOptions{})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	deadline, _ := ctx.Deadline()
+	_ = conn.SetDeadline(deadline)
+	in := bufio.NewReader(conn)
+	if _, err := in.ReadString('\n'); err != nil {
+		return fmt.Errorf("greeting: %w", err)
+	}
+	sent := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(conn, io.LimitReader(&serve.Pattern{}, size))
+		sent <- errors.Join(err, conn.CloseWrite())
+	}()
+	check := &serve.Pattern{}
+	if _, err := io.CopyN(check, in, size/8); err != nil {
+		return errors.Join(err, conn.Close(), <-sent)
+	}
+	if err := e.whileDrained(ctx, "e1", func() error { return e.paths(ctx, dst, "e2(backup)") }); err != nil {
+		return errors.Join(err, conn.Close(), <-sent)
+	}
+	err = steps(
+		func() error { return e.paths(ctx, dst, "e2(backup) e1") },
+		func() error { return e.Unplug("n1") },
+	)
+	rest, cerr := io.Copy(check, in)
+	if err = errors.Join(err, cerr, <-sent, e.Plug("n1")); err != nil || rest != size-size/8 {
+		return fmt.Errorf("both ways, after %d of %d bytes back: %w", rest, size-size/8, errors.Join(err, io.ErrUnexpectedEOF))
+	}
+	return within(ctx, func() error { return e.Carried(ctx, "n1", public4(lab.PortEcho), lab.SocketOptions{}) })
+}
+
+// whileDrained calls f while a domain is drained.
+func (e *Env) whileDrained(ctx context.Context, domain string, f func() error) error {
+	if err := e.command(ctx, "drain", domain); err != nil {
+		return err
+	}
+	return errors.Join(f(), e.command(ctx, "undrain", domain))
 }
 
 // byTheApp has an app's own socket ask for Multipath TCP where no rule speaks of it,
