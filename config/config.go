@@ -43,6 +43,9 @@ type Control struct {
 	Socket  string
 	Group   string
 	Profile bool // net/http/pprof on the socket
+	Metrics bool // for Prometheus, on the socket and on Web
+	// Web is a loopback address of an HTTP server; the zero AddrPort: none.
+	Web netip.AddrPort
 }
 
 // Limits bound every table.
@@ -72,7 +75,8 @@ func Default() *Config {
 		Ignore: []string{"docker*", "veth*", "br-*", "virbr*"},
 		Policy: scheduler.Policy{Algorithm: scheduler.Weighted, Affinity: scheduler.AffinitySite, OnFailure: scheduler.FailAuto, OnRecovery: scheduler.RecoverStay, RecoveryDeadline: recoveryDeadline},
 		Control: Control{
-			Socket: DefaultSocket,
+			Socket:  DefaultSocket,
+			Metrics: true,
 		},
 		Limits: Limits{TCPFlows: 65536, UDPFlows: 65536, PendingConnects: 4096, PerSource: 0.66},
 	}

@@ -24,7 +24,7 @@ func TestDefaultsAreWhatAnEmptyFileMeans(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if diff := cmp.Diff(Default(), got, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(Default(), got, cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{}), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s differ from Default():\n%s", name, diff)
 		}
 	}
@@ -154,6 +154,9 @@ func TestEveryMistakeHasItsPlace(t *testing.T) {
 		"domain names":          {"pvds:\n  - {name: a, interface: e0}\n  - {name: a, interface: e1}\n", []string{`f.yaml:3:12: there are two domains named "a"`}},
 		"no domain interface":   {"pvds:\n  - {name: a.example.com}\n", []string{`f.yaml:2:5: domain "a.example.com" without interface (interface: such as wg0)`}},
 		"domain interface":      {"pvds:\n  - {name: a, interface: \"a b\"}\n", []string{`f.yaml:2:26: domain "a": "a b" is no interface name`}},
+		"web elsewhere":         {"control: {web: \"0.0.0.0:6418\"}\n", []string{`f.yaml:1:16: web: "0.0.0.0:6418" is no loopback address with a port`}},
+		"web without port":      {"control: {web: 127.0.0.1}\n", []string{`f.yaml:1:16: web: "127.0.0.1" is no loopback address with a port`}},
+		"web without metrics":   {"control: {metrics: false, web: \"[::1]:6418\"}\n", []string{"f.yaml:1:32: web: there is nothing to serve without metrics"}},
 		"search":                {"pvds:\n  - {name: a, dns: {search: [\"a b\"]}}\n", []string{`f.yaml:2:30: search: "a b" is no domain name`}},
 		"word for a list":       {"router: {lans: br-lan}\n", []string{`f.yaml:1:16: lans cannot be "br-lan" (a list, such as [br-lan])`}},
 		"list for a word":       {"rules: [{name: [a]}]\n", []string{"f.yaml:1:16: name cannot be a list (one word)"}},

@@ -229,6 +229,20 @@ func (r *reader) dataCap(at string, in *rawCap) pvd.Cap {
 	return c
 }
 
+// web reads where programs find what the socket tells, over HTTP. Every user of the
+// host reaches it there, so that nobody else may.
+func (r *reader) web(cfg *Config, at string) {
+	a, err := netip.ParseAddrPort(at)
+	switch {
+	case err != nil || !a.Addr().IsLoopback() || a.Port() == 0:
+		r.at("$.control.web", "web: %q is no loopback address with a port (such as 127.0.0.1:6418)", at)
+	case !cfg.Control.Metrics:
+		r.at("$.control.web", "web: there is nothing to serve without metrics (metrics: true, or leave web out)")
+	default:
+		cfg.Control.Web = a
+	}
+}
+
 func (r *reader) control(cfg *Config, in *rawControl) {
 	if in == nil {
 		return
@@ -244,8 +258,12 @@ func (r *reader) control(cfg *Config, in *rawControl) {
 	if in.Profile != nil {
 		cfg.Control.Profile = *in.Profile
 	}
-	r.missing("$.control.web", "control.web", in.Web != nil && *in.Web != "")
-	r.missing("$.control.metrics", "control.metrics", in.Metrics != nil && *in.Metrics)
+	if in.Metrics != nil {
+		cfg.Control.Metrics = *in.Metrics
+	}
+	if in.Web != nil && *in.Web != "" {
+		r.web(cfg, *in.Web)
+	}
 }
 
 func (r *reader) limits(cfg *Config, in *rawLimits) {

@@ -94,13 +94,6 @@ func pickWord[T any](r *reader, path, key, got string, words []word[T], fallback
 	return fallback
 }
 
-// missing notes a key that the contract has and this version does not.
-func (r *reader) missing(path, key string, set bool) {
-	if set {
-		r.at(path, "%s is not in this version of mifvif (leave it out)", key)
-	}
-}
-
 // meant returns a hint at the nearest of some words, "" if none is near.
 func meant(got string, words []string) string {
 	best, distance := "", 3

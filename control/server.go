@@ -54,8 +54,9 @@ type Handlers struct {
 	Cache       func() []CacheEntry
 	Reload      func(context.Context) error
 	Portal      PortalFunc
-	Command     CommandFunc // nil: none is run
-	Events      *Events     // nil: there is no stream
+	Command     CommandFunc  // nil: none is run
+	Events      *Events      // nil: there is no stream
+	Metrics     http.Handler // nil: there are none
 	// Profile offers the profiles of net/http/pprof below /debug/pprof/.
 	Profile bool
 }
@@ -125,6 +126,14 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("serve the control socket: %w", err)
+}
+
+// Close gives back what is open of a server that has not run.
+func (s *Server) Close() error {
+	if err := s.listener.Close(); err != nil {
+		return fmt.Errorf("close the control socket: %w", err)
+	}
+	return nil
 }
 
 // permit lets root and one group in, and nobody else.
@@ -238,6 +247,9 @@ func (s *Server) routes(h Handlers) http.Handler {
 	}
 	if h.Events != nil {
 		mux.HandleFunc("GET /v1/events", h.Events.serve)
+	}
+	if h.Metrics != nil {
+		mux.Handle("GET /metrics", h.Metrics)
 	}
 	if h.Profile {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"maps"
 	"sync"
 
 	"mifvif/flow"
@@ -10,17 +11,27 @@ import (
 // maxEnded is how many flows are remembered after their end.
 const maxEnded = 10_000
 
+// maxCarried bounds the domains whose bytes are added up by name; those beyond it
+// are added up as "other".
+const maxCarried = 1024
+
 // Past are the last flows that are no more, of every protocol, for those who ask
-// why one went where it went. It is made once and does not allocate after that;
-// safe for concurrent use.
+// why one went where it went, and what all that have ended carried. It allocates
+// for a new domain only; safe for concurrent use.
 type Past struct {
-	mu   sync.Mutex
-	ring []Record
-	next int
+	mu      sync.Mutex
+	ring    []Record
+	next    int
+	carried map[string]Carried // by the domain's name
 }
 
+// Carried is what flows have carried, in bytes: Tx from apps, Rx to them.
+type Carried struct{ Tx, Rx uint64 }
+
 // NewPast returns an empty Past.
-func NewPast() *Past { return &Past{ring: make([]Record, maxEnded)} }
+func NewPast() *Past {
+	return &Past{ring: make([]Record, maxEnded), carried: make(map[string]Carried)}
+}
 
 // Add remembers a flow over the oldest one.
 func (p *Past) Add(rec Record) {
@@ -29,6 +40,20 @@ func (p *Past) Add(rec Record) {
 	defer p.mu.Unlock()
 	p.ring[p.next] = rec
 	p.next = (p.next + 1) % len(p.ring)
+	name := rec.Domain.Name
+	if _, known := p.carried[name]; !known && len(p.carried) >= maxCarried {
+		name = "other"
+	}
+	c := p.carried[name]
+	p.carried[name] = Carried{c.Tx + rec.TxBytes, c.Rx + rec.RxBytes}
+}
+
+// Carried returns what flows that have ended carried, by domain. A flow that is in
+// it is not among the live ones any more.
+func (p *Past) Carried() map[string]Carried {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.carried)
 }
 
 // Binding remembers what a binding was; it fits nat.Config.Ended.

@@ -97,14 +97,15 @@ func (t *flows) reserve(f flow.Flow) (*entry, bool) {
 
 // release gives the place back.
 func (t *flows) release(e *entry) {
-	if rec, ok := e.final(); ok {
+	rec, connected := e.final()
+	t.mu.Lock()
+	delete(t.live, e.id)
+	t.shares.Give(e.held)
+	t.mu.Unlock()
+	if connected { // live no more: nobody finds its bytes in both places
 		t.on[rec.Domain.Slot].Add(-1)
 		t.past.Add(rec)
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.live, e.id)
-	t.shares.Give(e.held)
 }
 
 // final is record for the last time.

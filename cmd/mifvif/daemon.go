@@ -60,6 +60,7 @@ type daemon struct {
 	news       *news
 	events     control.Events
 	commands   commands
+	carried    carried
 	trouble    atomic.Pointer[string] // what could not be put in force, nil when all could
 	refused    atomic.Pointer[string] // why the file is not in force as it is now, nil when it is
 	single     atomic.Pointer[string] // why the Multipath TCP that rules ask for cannot be used, nil if it can

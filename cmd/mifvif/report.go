@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mifvif/control"
+	"mifvif/control/metrics"
 	"mifvif/flow"
 	"mifvif/owner"
 	"mifvif/pvd"
@@ -20,12 +21,16 @@ import (
 
 // handlers is what the control socket offers.
 func (d *daemon) handlers() control.Handlers {
-	return control.Handlers{
+	h := control.Handlers{
 		Status: d.status, PvDs: d.pvds, Flows: d.flows, Explain: d.explain, Rules: d.rules, Drain: d.drain, ChangeRules: d.changeRules, Resolve: d.resolve, Cache: d.cache,
 		Reload: func(ctx context.Context) error { return d.reload(ctx) },
 		Portal: d.portal, Command: d.command,
 		Events: &d.events, Profile: d.config.Load().Control.Profile,
 	}
+	if d.config.Load().Control.Metrics {
+		h.Metrics = metrics.Handler(d.metrics)
+	}
+	return h
 }
 
 func (d *daemon) status() control.Status {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 
 	"mifvif/config"
 	"mifvif/control"
+	"mifvif/control/metrics"
 )
 
 // defaultState is where undo records are kept: gone with the next boot, as is
@@ -95,6 +97,10 @@ func run(cmd *cobra.Command, g *globals, path, state string, log *slog.Logger) e
 	if err != nil {
 		return errors.Join(err, d.device.Close())
 	}
+	web, err := openWeb(cfg, d, log)
+	if err != nil {
+		return errors.Join(err, server.Close(), d.device.Close())
+	}
 	ctx, stop := context.WithCancel(cmd.Context())
 	defer stop()
 	signals := make(chan os.Signal, 4)
@@ -104,7 +110,22 @@ func run(cmd *cobra.Command, g *globals, path, state string, log *slog.Logger) e
 		fmt.Fprintln(cmd.OutOrStdout(), "mifvif: ready")
 		notify(log, sd.SdNotifyReady)
 	}
-	return d.run(ctx, ready, server.Run, func(ctx context.Context) error { return d.heed(ctx, signals, stop) })
+	return d.run(ctx, ready, server.Run, web, func(ctx context.Context) error { return d.heed(ctx, signals, stop) })
+}
+
+// openWeb opens control.web and returns what serves it until its context ends;
+// without one that does nothing.
+func openWeb(cfg *config.Config, d *daemon, log *slog.Logger) (func(context.Context) error, error) {
+	if !cfg.Control.Web.IsValid() {
+		return func(context.Context) error { return nil }, nil
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics.Handler(d.metrics))
+	web, err := control.ListenWeb(cfg.Control.Web, mux, log)
+	if err != nil {
+		return nil, err
+	}
+	return web.Run, nil
 }
 
 // notify tells a service manager, if there is one.
