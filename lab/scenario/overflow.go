@@ -27,11 +27,8 @@ const narrowRate = 20_000_000 // bit/s
 
 // narrow is a host with two uplinks that queue for 60 ms when they are full.
 func narrow() lab.Layout {
-	l := lab.TwoNetworks()
-	for i := range l.Networks {
-		l.Networks[i].Impairment = &lab.WireConfig{Rate: narrowRate, Delay: 5 * time.Millisecond, Queue: 100}
-	}
-	return l
+	wire := lab.WireConfig{Rate: narrowRate, Delay: 5 * time.Millisecond, Queue: 100}
+	return behind(wire, wire)
 }
 
 // How long the second uplink's measurement, and what connects show of a full

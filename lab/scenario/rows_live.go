@@ -20,11 +20,10 @@ func liveRows() []Scenario {
 }
 
 // slowFirst has n1 at 40 Mbit/s, so that a transfer takes its time.
-func slowFirst() lab.Layout {
-	l := lab.TwoNetworks()
-	l.Networks[0].Impairment = &lab.WireConfig{Rate: 40_000_000, Delay: 5 * time.Millisecond}
-	return l
-}
+func slowFirst() lab.Layout { return behind(slow()) }
+
+// slow is a wire of 40 Mbit/s.
+func slow() lab.WireConfig { return lab.WireConfig{Rate: 40_000_000, Delay: 5 * time.Millisecond} }
 
 func startsAnew(ctx context.Context, e *Env) error {
 	const size = 12 << 20

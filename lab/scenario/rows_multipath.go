@@ -31,13 +31,7 @@ rules:
 const multipathSource = lab.PortMultipath + 1
 
 // bothSlow has both networks at 40 Mbit/s, so that a transfer takes its time.
-func bothSlow() lab.Layout {
-	l := lab.TwoNetworks()
-	for i := range l.Networks {
-		l.Networks[i].Impairment = &lab.WireConfig{Rate: 40_000_000, Delay: 5 * time.Millisecond}
-	}
-	return l
-}
+func bothSlow() lab.Layout { return behind(slow(), slow()) }
 
 func outlives(ctx context.Context, e *Env) error {
 	const size = 24 << 20

@@ -22,10 +22,7 @@ rules:
 
 // farAndNear has n1 100 ms away and n2 10 ms.
 func farAndNear() lab.Layout {
-	l := lab.TwoNetworks()
-	l.Networks[0].Impairment = &lab.WireConfig{Delay: 50 * time.Millisecond}
-	l.Networks[1].Impairment = &lab.WireConfig{Delay: 5 * time.Millisecond}
-	return l
+	return behind(lab.WireConfig{Delay: 50 * time.Millisecond}, lab.WireConfig{Delay: 5 * time.Millisecond})
 }
 
 func pathMemory(ctx context.Context, e *Env) error {

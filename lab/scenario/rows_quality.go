@@ -20,10 +20,7 @@ func qualityRows() []Scenario {
 
 // nearAndFar has n1, the kernel's choice, 10 ms away and n2 40 ms.
 func nearAndFar() lab.Layout {
-	l := lab.TwoNetworks()
-	l.Networks[0].Impairment = &lab.WireConfig{Delay: 5 * time.Millisecond}
-	l.Networks[1].Impairment = &lab.WireConfig{Delay: 20 * time.Millisecond}
-	return l
+	return behind(lab.WireConfig{Delay: 5 * time.Millisecond}, lab.WireConfig{Delay: 20 * time.Millisecond})
 }
 
 // probed has every uplink asked for a page each second; the nearer one is preferred.

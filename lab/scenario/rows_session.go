@@ -22,8 +22,7 @@ func sessionRows() []Scenario {
 
 // slowThenBetter has n1 at 40 Mbit/s and n2, ranked first by everyone, later.
 func slowThenBetter() lab.Layout {
-	l := lab.TwoNetworks()
-	l.Networks[0].Impairment = &lab.WireConfig{Rate: 40_000_000, Delay: 5 * time.Millisecond}
+	l := behind(slow())
 	l.Networks[1].Detached, l.Networks[1].Metric = true, 50
 	return l
 }

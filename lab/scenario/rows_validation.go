@@ -29,11 +29,7 @@ defaults: {affinity: none}
 `
 
 // weakLink has n1 behind a wire that may fall silent.
-func weakLink() lab.Layout {
-	l := lab.TwoNetworks()
-	l.Networks[0].Impairment = &lab.WireConfig{}
-	return l
-}
+func weakLink() lab.Layout { return behind(lab.WireConfig{}) }
 
 // noticeWithin bounds how long a network that fails or recovers is misjudged:
 // two probes of three seconds' patience and what lies between.

@@ -86,6 +86,15 @@ func Select(ids ...string) ([]Scenario, error) {
 	return chosen, nil
 }
 
+// behind is TwoNetworks with wires of these kinds to the first of them, or to both.
+func behind(wires ...lab.WireConfig) lab.Layout {
+	l := lab.TwoNetworks()
+	for i := range wires {
+		l.Networks[i].Impairment = &wires[i]
+	}
+	return l
+}
+
 // byPort is the configuration most scenarios use: the port says the network.
 const byPort = `
 rules:
