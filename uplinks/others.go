@@ -26,7 +26,7 @@ func othersBySource(set *pvd.Set, rules []netwatch.Rule) []netwatch.Rule {
 			continue
 		}
 		seen[from] = true
-		out = append(out, netwatch.Rule{Priority: ruleDevice, Is6: r.Is6, Src: r.Src, Iif: "lo", Goto: r.Priority})
+		out = append(out, netwatch.Rule{Priority: ruleDevice, Is6: r.Is6, Src: r.Src, Iif: "lo", Mask: pvd.MarkMask, Goto: r.Priority}) // none of our own
 	}
 	return out
 }

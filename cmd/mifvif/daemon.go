@@ -65,6 +65,8 @@ type daemon struct {
 	refused    atomic.Pointer[string] // why the file is not in force as it is now, nil when it is
 	single     atomic.Pointer[string] // why the Multipath TCP that rules ask for cannot be used, nil if it can
 	unasked    atomic.Bool            // the host's resolver could not be pointed at ours
+
+	overruled atomic.Pointer[[]string] // other programs' rules that come after mifvif's
 }
 
 // newDaemon makes every station; the device is up when it returns, nothing is

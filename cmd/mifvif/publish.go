@@ -243,6 +243,7 @@ func (p *publisher) publish() {
 		p.d.tell(e.Type, e.PvD, e.Detail)
 	}
 	p.disputes.look(cfg, p.d.scheduler)
+	p.d.heedRules(p.last.Rules)
 	p.agenda.done(began, p.builder)
 }
 

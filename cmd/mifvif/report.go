@@ -90,6 +90,9 @@ func (d *daemon) warnings() []string {
 	if text := d.single.Load(); text != nil {
 		out = append(out, "rules ask for Multipath TCP, which cannot be used: "+*text)
 	}
+	if all := d.overruled.Load(); all != nil {
+		out = append(out, *all...)
+	}
 	if d.unasked.Load() {
 		out = append(out, "the host's resolver could not be pointed at mifvif (see its log): names are asked as before")
 	}
