@@ -26,15 +26,6 @@ type Builder struct {
 	placed    map[netip.Addr]struct{} // servers of the host's resolv.conf that lay behind some domain
 }
 
-// memory is what of a domain outlives one Set.
-type memory struct {
-	slot     uint16
-	attached uint64
-	lost     time.Time // since when the domain has not been online
-	last     *Domain   // as it was in the last Set, nil before the first
-	hops     [2]hopMemory
-}
-
 // NewBuilder returns a Builder that knows no domain yet.
 func NewBuilder(d Discovery) *Builder {
 	return &Builder{discovery: d, ledger: newLedger(), known: make(map[identity]*memory)}
@@ -193,12 +184,6 @@ func (w *building) pass(div *division, domains []*Domain) {
 	}
 }
 
-// alive reports whether a domain was there in the last Set, with flows perhaps.
-func (b *Builder) alive(id identity) bool {
-	m := b.known[id]
-	return m != nil && m.last != nil && m.last.Alive()
-}
-
 // finish lays the configuration over what was learned and says what the domain is
 // good for; it is false where there is none.
 func (w *building) finish(p *part, d *Domain, link netwatch.Link, up bool) bool {
@@ -221,19 +206,6 @@ func (w *building) finish(p *part, d *Domain, link netwatch.Link, up bool) bool 
 	}
 	w.known[p.identity] = m
 	return true
-}
-
-// recallable returns the memory of a domain, a new one if there is none. The
-// next hops of an interface that was made anew are not those of the old one.
-func (b *Builder) recallable(id identity, link netwatch.Link) *memory {
-	m := b.known[id]
-	if m == nil {
-		return &memory{}
-	}
-	if m.last != nil && m.last.Ifindex != link.Index {
-		m.hops = [2]hopMemory{}
-	}
-	return m
 }
 
 // judge says whether the domain can be used, and if not why.
@@ -325,48 +297,4 @@ func (d *Discovery) away(decl *Declaration, seen map[identity]bool) (identity, s
 func gone(d *Domain, reason string) *Domain {
 	d.State, d.Reason, d.Connectivity, d.Addresses, d.NextHops = Offline, reason, Unknown, nil, nil
 	return d
-}
-
-// settle gives d its slot and attachment; false when no slot is left.
-func (b *Builder) settle(id identity, d *Domain) bool {
-	m := b.known[id]
-	if m.last == nil {
-		slot, ok := b.slots.take()
-		if !ok {
-			delete(b.known, id)
-			return false
-		}
-		m.slot, m.lost = slot, time.Now()
-	}
-	if d.Alive() && (m.last == nil || !m.last.Alive() || reattached(m.last, d)) {
-		b.attached++
-		m.attached = b.attached
-	}
-	if d.State == Offline && m.last != nil && m.last.State != Offline {
-		m.lost = time.Now()
-	}
-	d.Slot, d.Attached = m.slot, m.attached
-	return true
-}
-
-// note keeps d for the next time, or returns the last one where nothing differs.
-func (m *memory) note(d *Domain) *Domain {
-	if m.last == nil || !Equal(m.last, d) {
-		m.last = d
-	}
-	return m.last
-}
-
-// reattached reports whether the domain lost all it stood on between two states
-// although neither showed it down: another interface, or no address in common.
-func reattached(old, now *Domain) bool {
-	if old.Ifindex != now.Ifindex {
-		return true
-	}
-	for _, a := range old.Addresses {
-		if now.Owns(a.Prefix.Addr()) {
-			return false
-		}
-	}
-	return true
 }

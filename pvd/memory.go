@@ -1,6 +1,83 @@
 package pvd
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+
+	"mifvif/netwatch"
+)
+
+// memory is what of a domain outlives one Set.
+type memory struct {
+	slot     uint16
+	attached uint64
+	lost     time.Time // since when the domain has not been online
+	last     *Domain   // as it was in the last Set, nil before the first
+	hops     [2]hopMemory
+}
+
+// alive reports whether a domain was there in the last Set, with flows perhaps.
+func (b *Builder) alive(id identity) bool {
+	m := b.known[id]
+	return m != nil && m.last != nil && m.last.Alive()
+}
+
+// recallable returns the memory of a domain, a new one if there is none. The
+// next hops of an interface that was made anew are not those of the old one.
+func (b *Builder) recallable(id identity, link netwatch.Link) *memory {
+	m := b.known[id]
+	if m == nil {
+		return &memory{}
+	}
+	if m.last != nil && m.last.Ifindex != link.Index {
+		m.hops = [2]hopMemory{}
+	}
+	return m
+}
+
+// settle gives d its slot and attachment; false when no slot is left.
+func (b *Builder) settle(id identity, d *Domain) bool {
+	m := b.known[id]
+	if m.last == nil {
+		slot, ok := b.slots.take()
+		if !ok {
+			delete(b.known, id)
+			return false
+		}
+		m.slot, m.lost = slot, time.Now()
+	}
+	if d.Alive() && (m.last == nil || !m.last.Alive() || reattached(m.last, d)) {
+		b.attached++
+		m.attached = b.attached
+	}
+	if d.State == Offline && m.last != nil && m.last.State != Offline {
+		m.lost = time.Now()
+	}
+	d.Slot, d.Attached = m.slot, m.attached
+	return true
+}
+
+// note keeps d for the next time, or returns the last one where nothing differs.
+func (m *memory) note(d *Domain) *Domain {
+	if m.last == nil || !Equal(m.last, d) {
+		m.last = d
+	}
+	return m.last
+}
+
+// reattached reports whether the domain lost all it stood on between two states
+// although neither showed it down: another interface, or no address in common.
+func reattached(old, now *Domain) bool {
+	if old.Ifindex != now.Ifindex {
+		return true
+	}
+	for _, a := range old.Addresses {
+		if now.Owns(a.Prefix.Addr()) {
+			return false
+		}
+	}
+	return true
+}
 
 // hopMemory is what the kernel may forget of one family: it drops its default
 // routes when a link goes down, and `ip link set dev X up` without a client that
