@@ -13,12 +13,14 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // Bounds of a configuration file.
 const (
 	maxSize     = 1 << 20
 	maxProblems = 20
+	maxShown    = 400 // bytes of a line that is shown
 )
 
 // Load reads and validates the file at path. What is wrong with its content is
@@ -75,10 +77,40 @@ func decode(content []byte, in any) (tree *ast.File, err error) {
 			err = errYAML
 		}
 	}()
+	if at, wrong := excess(content, maxAliases); wrong != "" {
+		return nil, &misplaced{at, wrong}
+	}
 	if tree, err = parser.ParseBytes(content, 0); err != nil {
 		return nil, err //nolint:wrapcheck // its place and message are taken apart later
 	}
+	if at := second(tree); at != nil {
+		return tree, &misplaced{at, "there is a second document in the file, which nobody reads (one document)"}
+	}
 	return tree, yaml.NewDecoder(strings.NewReader(string(content)), yaml.Strict()).Decode(in)
+}
+
+// misplaced is something wrong at a token.
+type misplaced struct {
+	at    *token.Token
+	wrong string
+}
+
+// Error implements error.
+func (m *misplaced) Error() string { return m.wrong }
+
+// second returns the beginning of a file's second document, nil if there is none.
+func second(tree *ast.File) *token.Token {
+	seen := false
+	for _, d := range tree.Docs {
+		if d.Body == nil || d.Body.Type() == ast.CommentType {
+			continue
+		}
+		if seen {
+			return d.Body.GetToken()
+		}
+		seen = true
+	}
+	return nil
 }
 
 // decode reads content and reports whether it is what in can hold.
@@ -136,7 +168,7 @@ func (r *reader) add(line, col int, message string) {
 // problem restates what is wrong at a place.
 func (r *reader) problem(line, col int, message string) Problem {
 	p := Problem{File: r.file, Line: line, Col: col, Message: message}
-	if line >= 1 && line <= len(r.lines) {
+	if line >= 1 && line <= len(r.lines) && len(r.lines[line-1]) <= maxShown {
 		p.Source = strings.TrimRight(r.lines[line-1], "\r")
 	}
 	return p
@@ -165,6 +197,9 @@ func (r *reader) syntax(err error) {
 		if t := ye.GetToken(); t != nil && t.Position != nil {
 			line, col = t.Position.Line, t.Position.Column
 		}
+	}
+	if m, ok := errors.AsType[*misplaced](err); ok && m.at != nil && m.at.Position != nil {
+		line, col = m.at.Position.Line, m.at.Position.Column
 	}
 	if m, ok := r.misfit(err); ok {
 		message = m

@@ -128,6 +128,14 @@ func TestEveryMistakeHasItsPlace(t *testing.T) {
 		"mtu word":              {"interface: {mtu: big}\n", []string{`f.yaml:1:18: mtu: "big" is no size`}},
 		"on_exit":               {"interface: {on_exit: blok}\n", []string{`f.yaml:1:22: unknown on_exit "blok", did you mean "block"? (restore, block)`}},
 		"address":               {"interface: {addresses: [198.18.0.1]}\n", []string{`f.yaml:1:25: addresses: "198.18.0.1" is no address with a prefix length`}},
+		"name of the kernel's":  {"interface: {name: lo}\n", []string{"f.yaml:1:19: lo is the loopback interface"}},
+		"name with a pattern":   {"interface: {name: \"mif%d\"}\n", []string{`f.yaml:1:19: "mif%d" is no interface name`}},
+		"nobody's address":      {"interface: {addresses: [127.0.0.1/8, \"ff02::1/16\"]}\n", []string{"f.yaml:1:25: addresses: 127.0.0.1/8 is no address that mif0 can have", "f.yaml:1:38: addresses: ff02::1/16 is no"}},
+		"two documents":         {"---\ndns: {}\n---\nrules: []\n", []string{"f.yaml:4:6: there is a second document"}},
+		"depth":                 {"rules: " + strings.Repeat("[", 50) + "\n", []string{"f.yaml:1:40: this is nested too deeply"}},
+		"depth of lists":        {"rules: \n  " + strings.Repeat("- ", 50) + "\n", []string{"f.yaml:2:67: this is nested too deeply"}},
+		"aliases":               {"a: &a 1\nb: [" + strings.Repeat("*a, ", 50) + "]\n", []string{"f.yaml:2:133: these are too many aliases"}},
+		"nothing to listen on":  {"dns: {listen: []}\n", []string{"f.yaml:1:15: listen is empty, and the host cannot be pointed at nothing"}},
 		"listen":                {"dns: {listen: [192.0.2.1]}\n", []string{"f.yaml:1:16: listen: 192.0.2.1 is not reached through mif0"}},
 		"manage_host":           {"dns: {manage_host: resolvd}\n", []string{`f.yaml:1:20: unknown manage_host "resolvd", did you mean "resolved"?`}},
 		"pattern":               {"discovery: {ignore: [\"[\"]}\n", []string{`f.yaml:1:22: ignore: "[" is no pattern`}},
@@ -218,6 +226,28 @@ func TestLoadReadsBoundedFiles(t *testing.T) {
 	}
 	if _, err := Load(path + ".absent"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("an absent file: %v", err)
+	}
+}
+
+// TestWhatIsDeepIsRefusedAtOnce: the YAML library would take gigabytes for what fits
+// into one request of a user's.
+func TestWhatIsDeepIsRefusedAtOnce(t *testing.T) {
+	for _, s := range []string{
+		strings.Repeat("[", 60000), strings.Repeat("{a: ", 15000), strings.Repeat("- ", 30000), strings.Repeat("? ", 30000),
+		strings.Repeat("&a ", 20000), strings.Repeat("!a ", 20000), "a: &a x\nb: *a\n",
+	} {
+		var into map[string]any
+		if err := Decode([]byte(s), &into); err == nil {
+			t.Errorf("%.20q... is taken", s)
+		}
+	}
+	var into map[string]any
+	if err := Decode([]byte("{name: \"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\", match: {port: [1, 2]}} # [[["), &into); err != nil || len(into) != 2 {
+		t.Errorf("what only looks deep: %v, %v", into, err)
+	}
+	long := []byte("interface: {mtu: 1} #" + strings.Repeat(" ", 2*maxShown) + "\n")
+	if _, err := Parse("f.yaml", long); err == nil || len(err.Error()) > maxShown {
+		t.Errorf("a long line is shown: %v", err)
 	}
 }
 

@@ -17,7 +17,9 @@ func (r *reader) interfaces(cfg *Config, in *rawInterface) {
 	}
 	if in.Name != nil {
 		if cfg.Interface.Name = *in.Name; !validInterface(*in.Name) {
-			r.at("$.interface.name", "%q is no interface name (1 to 15 characters, no blanks, slashes or colons)", *in.Name)
+			r.at("$.interface.name", "%q is no interface name (1 to 15 characters, no blanks, slashes, colons or percent signs)", *in.Name)
+		} else if *in.Name == "lo" {
+			r.at("$.interface.name", "lo is the loopback interface (a name of its own, such as mif0)")
 		}
 	}
 	r.mtu(cfg, in.MTU)
@@ -67,6 +69,8 @@ func (r *reader) interfaceAddresses(list []string) []netip.Prefix {
 		switch {
 		case err != nil:
 			r.at(at, "addresses: %q is no address with a prefix length (such as 198.18.0.1/15)", s)
+		case !ownable(p):
+			r.at(at, "addresses: %s is no address that mif0 can have (one of a private or benchmarking network, such as 198.18.0.1/15)", s)
 		case families[p.Addr().Is6()]:
 			r.at(at, "addresses: %s is a second address of its family (one IPv4 and one IPv6 address)", s)
 		default:
@@ -78,6 +82,15 @@ func (r *reader) interfaceAddresses(list []string) []netip.Prefix {
 		r.at("$.interface.addresses", "addresses is empty (one IPv4 address, one IPv6 address, or both)")
 	}
 	return out
+}
+
+// ownable reports whether a host can have an address for itself that means something
+// beyond a link.
+func ownable(p netip.Prefix) bool {
+	a := p.Addr()
+	broadcast := a.Is4() && a.As4()[0] >= 240
+	return p.Bits() > 0 && !broadcast && !a.IsUnspecified() && !a.IsLoopback() && !a.IsMulticast() && !a.IsLinkLocalUnicast() && !a.Is4In6() &&
+		(!a.Is4() || a.As4()[0] != 0)
 }
 
 func (r *reader) dns(cfg *Config, in *rawDNS) {
@@ -97,6 +110,9 @@ func (r *reader) dns(cfg *Config, in *rawDNS) {
 		if cfg.DNS.ManageHost = *in.ManageHost; !slices.Contains(modes, *in.ManageHost) {
 			r.at("$.dns.manage_host", "unknown manage_host %q%s (auto, resolved, resolvconf, file, none)", *in.ManageHost, meant(*in.ManageHost, modes))
 		}
+	}
+	if len(cfg.DNS.Listen) == 0 && cfg.DNS.ManageHost != "none" && len(r.problems) == 0 {
+		r.at("$.dns.listen", "listen is empty, and the host cannot be pointed at nothing (an address, or manage_host: none)")
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 // ifname is what the kernel takes as an interface name.
 func validInterface(s string) bool {
-	return regexp.MustCompile(`^[^\s/:]{1,15}$`).MatchString(s) && s != "." && s != ".."
+	return regexp.MustCompile(`^[^\s/:%]{1,15}$`).MatchString(s) && s != "." && s != ".." // % is a pattern to the kernel
 }
 
 // prefixes parses a list of prefixes; an address alone is a prefix of its own.

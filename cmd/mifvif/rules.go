@@ -99,12 +99,12 @@ var errNoRule = errors.New("you have no rule of that name (see: mifvif rules)")
 // changedRules returns a user's file with one rule more or less.
 func changedRules(content []byte, change control.RuleChange) ([]byte, error) {
 	var doc userDocument
-	if err := yaml.Unmarshal(content, &doc); err != nil {
+	if err := config.Decode(content, &doc); err != nil {
 		return nil, fmt.Errorf("read your rules: %w", err)
 	}
 	if change.Add != "" {
 		var rule yaml.MapSlice
-		if err := yaml.Unmarshal([]byte(change.Add), &rule); err != nil || len(rule) == 0 {
+		if err := config.Decode([]byte(change.Add), &rule); err != nil || len(rule) == 0 {
 			return nil, fmt.Errorf("%q is no rule (such as '{name: mine, match: {port: 443}, prefer: [lte]}')", change.Add)
 		}
 		doc.Rules = append(doc.Rules, rule)
