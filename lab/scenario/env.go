@@ -25,6 +25,7 @@ type Env struct {
 	before         lab.Snapshot                 // of the host, without the daemon
 	info           map[string]*serve.Additional // the servers of offerInfo
 	lessor         *serve.DHCP                  // the server of leaseFirst
+	resolved       *lab.Process                 // systemd-resolved, of startResolved
 }
 
 // StartDaemon starts the daemon with the scenario's configuration.

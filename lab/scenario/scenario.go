@@ -58,6 +58,7 @@ func All() []Scenario {
 		affinityChecks(),
 		commandChecks(),
 		execChecks(),
+		resolvedChecks(),
 		multipathChecks(),
 		checks(),
 	} {
