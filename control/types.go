@@ -61,8 +61,10 @@ type PvD struct {
 	RTT          *float64   `json:"rtt"`     // seconds; null until measured
 	Loss         *float64   `json:"loss"`    // 0 to 1; null until measured
 	Flows        int        `json:"flows"`
-	TxBytes      uint64     `json:"tx_bytes"`
+	TxBytes      uint64     `json:"tx_bytes"` // that flows sent since the daemon's start
 	RxBytes      uint64     `json:"rx_bytes"`
+	TxRate       uint64     `json:"tx_rate"` // bits/s on its interface in the last second, whoever sent them
+	RxRate       uint64     `json:"rx_rate"`
 	Weight       int        `json:"weight"`
 	Metered      bool       `json:"metered"`
 	Trusted      bool       `json:"trusted"`

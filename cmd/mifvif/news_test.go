@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"mifvif/flow"
 	"mifvif/pvd"
 )
@@ -45,5 +47,18 @@ func TestNewsOfFlowsAreFewAndTrue(t *testing.T) {
 	}
 	if got := n.moved()["failure"]; got != 1 {
 		t.Errorf("%d moves counted, want 1", got)
+	}
+}
+
+// TestAWarningThatBeginsIsAnEvent, once for as long as it stands.
+func TestAWarningThatBeginsIsAnEvent(t *testing.T) {
+	var told []string
+	tell := func(kind, _, detail string) { told = append(told, kind+": "+detail) }
+	w := begun(nil, []string{"a"}, tell)
+	w = begun(w, []string{"a", "b"}, tell)
+	w = begun(w, nil, tell)
+	begun(w, []string{"b"}, tell)
+	if diff := cmp.Diff([]string{"warning: a", "warning: b", "warning: b"}, told); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -43,6 +43,15 @@ func amount(n uint64) string {
 	return fmt.Sprintf("%.1f %ciB", f, "KMGTP"[suffix])
 }
 
+// rate writes bits per second for people.
+func rate(n uint64) string {
+	f, unit := float64(n), 0
+	for f >= 1000 && unit < 3 {
+		f, unit = f/1000, unit+1
+	}
+	return fmt.Sprintf("%.3g %sbit/s", f, []string{"", "k", "M", "G"}[unit])
+}
+
 // age writes how long ago t was.
 func age(t time.Time) string { return time.Since(t).Round(time.Second).String() }
 

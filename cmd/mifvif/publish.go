@@ -43,7 +43,8 @@ type publisher struct {
 	stopped  sync.WaitGroup // done when nothing is applied any more
 	last     netwatch.State
 	hints    pvd.Hints
-	pulled   bool // mif0 draws
+	warned   map[string]bool // what has been an event
+	pulled   bool            // mif0 draws
 }
 
 // order is a configuration to be put in force.
@@ -242,6 +243,7 @@ func (p *publisher) publish() {
 		p.d.log.Info("domain changed", "type", e.Type, "pvd", e.PvD, "detail", e.Detail)
 		p.d.tell(e.Type, e.PvD, e.Detail)
 	}
+	p.warned = begun(p.warned, p.d.standing(), p.d.tell)
 	p.disputes.look(cfg, p.d.scheduler)
 	p.d.heedRules(p.last.Rules)
 	p.agenda.done(began, p.builder)
@@ -250,6 +252,18 @@ func (p *publisher) publish() {
 // tell hands an event to those who watch.
 func (d *daemon) tell(kind, domain, detail string) {
 	d.events.Publish(control.Event{Time: time.Now(), Type: kind, PvD: domain, Detail: detail})
+}
+
+// begun tells of the warnings that were not there before, and returns all of now.
+func begun(before map[string]bool, now []string, tell func(kind, domain, detail string)) map[string]bool {
+	out := make(map[string]bool, len(now))
+	for _, w := range now {
+		if !before[w] {
+			tell("warning", "", w)
+		}
+		out[w] = true
+	}
+	return out
 }
 
 // note keeps what could not be put in force for status, and says it once. While

@@ -46,6 +46,7 @@ func (d *daemon) status() control.Status {
 	for _, p := range cfg.Interface.Addresses {
 		s.Interface.Addresses = append(s.Interface.Addresses, p.String())
 	}
+	ended := d.past.Carried() // before the live ones, see metrics
 	flows := d.flows()
 	for _, f := range flows {
 		switch f.Proto {
@@ -59,18 +60,18 @@ func (d *daemon) status() control.Status {
 			s.Flows.Other++
 		}
 	}
-	s.PvDs = d.domains(flows, false)
+	s.PvDs = d.domains(ended, flows, false)
 	return s
 }
 
-func (d *daemon) pvds() []control.PvD { return d.domains(d.flows(), true) }
+func (d *daemon) pvds() []control.PvD {
+	ended := d.past.Carried()
+	return d.domains(ended, d.flows(), true)
+}
 
 // warnings are what a person should look at.
 func (d *daemon) warnings() []string {
-	out := []string{}
-	for _, name := range d.scheduler.Pending() {
-		out = append(out, fmt.Sprintf("a rule names the domain %q, which is not there", name))
-	}
+	out := d.standing()
 	for _, w := range d.config.Load().Warnings {
 		out = append(out, w.String())
 	}
@@ -79,6 +80,16 @@ func (d *daemon) warnings() []string {
 	}
 	if text := d.refused.Load(); text != nil {
 		out = append(out, "the configuration was not reloaded, the old one stays in force: "+*text)
+	}
+	return out
+}
+
+// standing are the warnings that follow from the present state; those that begin
+// are events too.
+func (d *daemon) standing() []string {
+	out := []string{}
+	for _, name := range d.scheduler.Pending() {
+		out = append(out, fmt.Sprintf("a rule names the domain %q, which is not there", name))
 	}
 	usable := false
 	for _, p := range d.current.Load().All() {
@@ -118,9 +129,16 @@ func (d *daemon) drops() map[string]uint64 {
 	return all
 }
 
-// domains restates the present set.
-func (d *daemon) domains(flows []control.Flow, objects bool) []control.PvD {
+// domains restates the present set; carried is what flows that have ended carried.
+func (d *daemon) domains(carried map[string]relay.Carried, flows []control.Flow, objects bool) []control.PvD {
 	out := []control.PvD{}
+	live := make(map[string]int)
+	for _, f := range flows {
+		c := carried[f.PvD]
+		carried[f.PvD] = relay.Carried{Tx: c.Tx + f.TxBytes, Rx: c.Rx + f.RxBytes}
+		live[f.PvD]++
+	}
+	carried = d.carried.grown(carried)
 	stands := handles(d.current.Load(), d.config.Load())
 	for _, p := range d.current.Load().All() {
 		c := control.PvD{
@@ -146,13 +164,9 @@ func (d *daemon) domains(flows []control.Flow, objects bool) []control.PvD {
 		for _, x := range p.PREF64 {
 			c.PREF64 = append(c.PREF64, x.Prefix.String())
 		}
-		for _, f := range flows {
-			if f.PvD == p.Name {
-				c.Flows++
-				c.TxBytes += f.TxBytes
-				c.RxBytes += f.RxBytes
-			}
-		}
+		c.Flows, c.TxBytes, c.RxBytes = live[p.Name], carried[p.Name].Tx, carried[p.Name].Rx
+		load := d.sampler.load(p.Key())
+		c.TxRate, c.RxRate = load.Up, load.Down
 		if q, ok := d.scheduler.Quality(p.Key()); ok && q.RTT > 0 {
 			rtt := q.RTT.Seconds()
 			c.RTT, c.Loss = &rtt, &q.Loss

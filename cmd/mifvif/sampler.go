@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"maps"
+	"sync/atomic"
 	"time"
 
 	"mifvif/netwatch"
@@ -17,12 +19,22 @@ const (
 )
 
 // sampler measures what each domain carries: the counters of its interface, so
-// that traffic beside mif0 counts too. One goroutine uses it.
+// that traffic beside mif0 counts too. One goroutine
+// measures.
 type sampler struct {
 	d      *daemon
 	ledger *ledger
 	last   map[int]netwatch.Counters
 	at     time.Time
+	loads  atomic.Pointer[map[pvd.Key]scheduler.Load] // of the last second, for status
+}
+
+// load returns what a domain carried in the last second. Safe for concurrent use.
+func (s *sampler) load(k pvd.Key) scheduler.Load {
+	if all := s.loads.Load(); all != nil {
+		return (*all)[k]
+	}
+	return scheduler.Load{}
 }
 
 // run measures until ctx ends.
@@ -76,6 +88,8 @@ func (s *sampler) measure(now time.Time) {
 		loads[d.Key()] = l
 	}
 	s.last, s.at = counters, now
+	seen := maps.Clone(loads)
+	s.loads.Store(&seen)
 	s.d.scheduler.Measure(loads)
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -35,26 +36,46 @@ func printStatus(w io.Writer, s control.Status) {
 	fmt.Fprintf(w, "flows  tcp %d  udp %d  icmp %d  other %d\n\n", s.Flows.TCP, s.Flows.UDP, s.Flows.ICMP, s.Flows.Other)
 
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "DOMAIN\tSTATE\tINTERFACE\tADDRESSES\tNEXT HOPS\tRTT\tLOSS\tSHARE\tFLOWS\tSENT\tRECEIVED\tDNS")
+	fmt.Fprintln(t, "DOMAIN\tSTATE\tINTERFACE\tRTT\tLOSS\tFLOWS\tSHARE\tUP\tDOWN\tSENT\tRECEIVED")
 	total := s.Flows.TCP + s.Flows.UDP + s.Flows.ICMP + s.Flows.Other
+	for _, p := range s.PvDs {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", p.Name, p.State, p.Interface,
+			measured(p.RTT, 1000, "ms"), measured(p.Loss, 100, "%"), p.Flows, part(p.Flows, total),
+			rate(p.TxRate), rate(p.RxRate), amount(p.TxBytes), amount(p.RxBytes))
+	}
+	fmt.Fprintln(t)
+	t.Flush()
+	t = tabwriter.NewWriter(w, 0, 8, 2, ' ', 0) // columns of their own
+	fmt.Fprintln(t, "DOMAIN\tADDRESSES\tNEXT HOPS\tDNS")
 	for _, p := range s.PvDs {
 		var servers []string
 		for _, r := range p.DNS {
-			servers = append(servers, r.Address)
+			servers = append(servers, strings.TrimSuffix(r.Address, ":53"))
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", p.Name, p.State, p.Interface, orDash(p.Sources...),
-			orDash(p.NextHops...), measured(p.RTT, 1000, "ms"), measured(p.Loss, 100, "%"), part(p.Flows, total),
-			p.Flows, amount(p.TxBytes), amount(p.RxBytes), orDash(servers...))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", p.Name, orDash(p.Sources...), orDash(p.NextHops...), orDash(servers...))
 	}
 	t.Flush()
+	for _, line := range remarks(s) {
+		fmt.Fprintln(w, line)
+	}
+}
+
+// remarks are the domains that are not online with the reason, and the warnings, a
+// line each behind an empty one.
+func remarks(s control.Status) []string {
+	out := []string{""}
 	for _, p := range s.PvDs {
 		if p.State != "online" {
-			fmt.Fprintf(w, "%s is %s: %s\n", p.Name, p.State, p.Reason)
+			out = append(out, fmt.Sprintf("%s is %s: %s", p.Name, p.State, p.Reason))
 		}
 	}
 	for _, warning := range s.Warnings {
-		fmt.Fprintln(w, "warning:", warning)
+		out = append(out, "warning: "+warning)
 	}
+	if len(out) == 1 {
+		return nil
+	}
+	return out
 }
 
 // measured writes a figure that may not be known.
