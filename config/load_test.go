@@ -162,6 +162,7 @@ func TestEveryMistakeHasItsPlace(t *testing.T) {
 		"domain names":          {"pvds:\n  - {name: a, interface: e0}\n  - {name: a, interface: e1}\n", []string{`f.yaml:3:12: there are two domains named "a"`}},
 		"no domain interface":   {"pvds:\n  - {name: a.example.com}\n", []string{`f.yaml:2:5: domain "a.example.com" without interface (interface: such as wg0)`}},
 		"domain interface":      {"pvds:\n  - {name: a, interface: \"a b\"}\n", []string{`f.yaml:2:26: domain "a": "a b" is no interface name`}},
+		"group":                 {"control: {group: nobody-at-all}\n", []string{`f.yaml:1:18: group: there is no group "nobody-at-all" on this host`}},
 		"web elsewhere":         {"control: {web: \"0.0.0.0:6418\"}\n", []string{`f.yaml:1:16: web: "0.0.0.0:6418" is no loopback address with a port`}},
 		"web without port":      {"control: {web: 127.0.0.1}\n", []string{`f.yaml:1:16: web: "127.0.0.1" is no loopback address with a port`}},
 		"web without metrics":   {"control: {metrics: false, web: \"[::1]:6418\"}\n", []string{"f.yaml:1:32: web: there is nothing to serve without metrics"}},

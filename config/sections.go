@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"os/user"
 	"path"
 	"path/filepath"
 	"slices"
@@ -270,6 +271,9 @@ func (r *reader) control(cfg *Config, in *rawControl) {
 	}
 	if in.Group != nil {
 		cfg.Control.Group = *in.Group
+		if _, err := user.LookupGroup(*in.Group); err != nil && *in.Group != "" {
+			r.at("$.control.group", "group: there is no group %q on this host (its members may use the commands)", *in.Group)
+		}
 	}
 	if in.Profile != nil {
 		cfg.Control.Profile = *in.Profile

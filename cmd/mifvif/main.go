@@ -123,6 +123,7 @@ func rootCommand() *cobra.Command {
 	)
 	root.InitDefaultCompletionCmd()
 	arrange(root)
+	completed(root, g)
 	strict(root)
 	return root
 }

@@ -38,6 +38,9 @@ func TestMetricsAreScraped(t *testing.T) {
 		must(t, err)
 		return exit.Stdout + exit.Stderr
 	}
+	if words := s.cli("__complete", "exec", "--pvd", ""); !strings.Contains(words.Stdout, "e1\tonline on e1\n") {
+		t.Errorf("the shell completes %v", words)
+	}
 	c, err := s.Host.DialTCP(t.Context(), netip.AddrPortFrom(lab.Public4(), lab.PortEcho), lab.SocketOptions{})
 	must(t, err)
 	defer c.Close()
