@@ -152,7 +152,7 @@ func (n *Node) settings() ([]string, error) {
 		for _, pattern := range []string{
 			"ipv4/ip_forward", "ipv4/conf/*/forwarding", "ipv4/conf/*/rp_filter", "ipv4/conf/*/arp_ignore",
 			"ipv4/conf/*/arp_announce", "ipv4/conf/*/accept_local", "ipv4/conf/*/src_valid_mark",
-			"ipv6/conf/*/forwarding", "ipv6/conf/*/force_forwarding", "ipv6/conf/*/accept_ra", "ipv6/conf/*/disable_ipv6",
+			"ipv6/conf/*/forwarding", "ipv6/conf/*/force_forwarding", "ipv6/conf/*/accept_ra", "ipv6/conf/*/disable_ipv6", "mptcp/pm_type",
 		} {
 			found, err := readSettings(pattern)
 			if err != nil {

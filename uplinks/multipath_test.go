@@ -14,6 +14,7 @@ import (
 
 	"mifvif/flow"
 	"mifvif/lab"
+	"mifvif/lab/labtest"
 	"mifvif/lab/serve"
 	"mifvif/pvd"
 	"mifvif/uplinks"
@@ -30,6 +31,15 @@ func (b *bench) dialMultipath(d *pvd.Domain, dst netip.AddrPort, tos uint8) (con
 	return conn, err
 }
 
+// multipathBench is newBench on a kernel that has Multipath TCP.
+func multipathBench(t *testing.T) *bench {
+	t.Helper()
+	if err := uplinks.HasMultipath(); err != nil {
+		labtest.Missing(t, "Multipath TCP: "+err.Error())
+	}
+	return newBench(t, lab.TwoNetworks())
+}
+
 // subflows are how many of a connection's are connected.
 func subflows(t *testing.T, c *uplinks.Multipath) []flow.Ends {
 	t.Helper()
@@ -40,7 +50,7 @@ func subflows(t *testing.T, c *uplinks.Multipath) []flow.Ends {
 
 func TestMultipathConnectionOutlivesItsDomain(t *testing.T) {
 	const size = 64 << 20 // more than sockets hold: a server that has finished takes no subflow more
-	b := newBench(t, lab.TwoNetworks())
+	b := multipathBench(t)
 	b.apply()
 	for _, server := range []netip.Addr{lab.Public4(), lab.Public6()} {
 		t.Run(server.String(), func(t *testing.T) {
@@ -97,7 +107,7 @@ func TestMultipathConnectionOutlivesItsDomain(t *testing.T) {
 }
 
 func TestMultipathBecomesTCPWhereTheServerKnowsNoBetter(t *testing.T) {
-	b := newBench(t, lab.TwoNetworks())
+	b := multipathBench(t)
 	b.apply()
 	conn, err := b.dialMultipath(b.domain("e2"), netip.AddrPortFrom(lab.Public4(), lab.PortEcho), 0xb8)
 	must(t, err)
@@ -113,7 +123,7 @@ func TestMultipathBecomesTCPWhereTheServerKnowsNoBetter(t *testing.T) {
 // TestMultipathKeepsTheCodePoint, on every subflow; where the kernel cannot, as Linux
 // 6.18 with IPv6, it is said rather than left out.
 func TestMultipathKeepsTheCodePoint(t *testing.T) {
-	b := newBench(t, lab.TwoNetworks())
+	b := multipathBench(t)
 	b.apply()
 	for _, server := range []netip.Addr{lab.Public4(), lab.Public6()} {
 		dst := netip.AddrPortFrom(server, lab.PortMultipath)
@@ -143,7 +153,7 @@ func TestMultipathKeepsTheCodePoint(t *testing.T) {
 
 // TestMultipathConnectionIsResetForTheServerToo: MP_FASTCLOSE (RFC 8684 3.5).
 func TestMultipathConnectionIsResetForTheServerToo(t *testing.T) {
-	b := newBench(t, lab.TwoNetworks())
+	b := multipathBench(t)
 	b.apply()
 	at := netip.AddrPortFrom(lab.Public4(), 7777)
 	l, err := b.Core.ListenMultipath(at)
@@ -167,7 +177,7 @@ func TestMultipathConnectionIsResetForTheServerToo(t *testing.T) {
 // TestSubflowsAreOursToMakeOnlyWhileNeeded: net.mptcp.pm_type is the whole
 // namespace's.
 func TestSubflowsAreOursToMakeOnlyWhileNeeded(t *testing.T) {
-	b := newBench(t, lab.TwoNetworks())
+	b := multipathBench(t)
 	b.apply()
 	manager := func(want string) {
 		t.Helper()
@@ -215,7 +225,7 @@ func TestSubflowsAreOursToMakeOnlyWhileNeeded(t *testing.T) {
 }
 
 func TestMultipathIsLeftToOthersWhoHaveIt(t *testing.T) {
-	b := newBench(t, lab.TwoNetworks())
+	b := multipathBench(t)
 	b.apply()
 	unable := func(what, manager string) {
 		t.Helper()
@@ -260,7 +270,7 @@ func TestMultipathIsLeftToOthersWhoHaveIt(t *testing.T) {
 // TestMultipathNeedsASourceOfOneLink: packets from an address that is on two links
 // are routed by mark only.
 func TestMultipathNeedsASourceOfOneLink(t *testing.T) {
-	b := newBench(t, lab.TwoNetworks())
+	b := multipathBench(t)
 	must(t, b.Host.AddAddress("e2", prefix("10.1.0.2/32")))
 	b.apply()
 	_, err := b.dialMultipath(b.domain("e1"), netip.AddrPortFrom(lab.Public4(), lab.PortMultipath), 0)
