@@ -246,7 +246,7 @@ func (t *Table) mapping(app appKey, f flow.Flow, c Choice) (*binding, error) {
 		t.stats.full.Add(1)
 		return nil, fmt.Errorf("bind %s: %w", f, ErrFull)
 	}
-	b, err := t.newBinding(app, f, c)
+	b, err := t.opened(app, f, c, holder)
 	if err != nil {
 		return nil, err
 	}
