@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"mifvif/config"
 	"mifvif/control"
 	"mifvif/owner"
+	"mifvif/scheduler"
 )
 
 func explainCommand(g *globals) *cobra.Command {
@@ -86,7 +88,7 @@ func printExplanation(w io.Writer, e control.Explanation) {
 	} else {
 		fmt.Fprintf(w, "is refused: %s\n", e.Refusal)
 	}
-	if m := e.MPTCP; m != nil {
+	if m := e.MPTCP; m != nil && (m.Use != scheduler.MultipathOff.String() || strings.HasPrefix(m.Reason, "rule ")) { // else nobody asks for it
 		fmt.Fprintf(w, "Multipath TCP: %s, %s\n", m.Use, m.Reason)
 	}
 	for _, c := range e.Candidates {
