@@ -17,6 +17,7 @@ import (
 // Bounds of what is tried for a multipath flow.
 const (
 	maxLegs     = scheduler.MaxCandidates
+	maxFailed   = 64               // domain instances: more are forgotten, and tried again at once
 	joinWithin  = 30 * time.Second // a subflow that is not connected by then has failed
 	retryAfter  = time.Second      // one that failed is tried again, each time twice as late
 	retryAtMost = 5 * time.Minute
@@ -34,9 +35,8 @@ type bundle struct {
 	end   context.CancelCauseFunc
 
 	legs   []leg
-	failed map[pvd.Key]failure // one for each domain at most
+	failed map[pvd.Key]failure // at most maxFailed
 	plain  bool                // it fell back to TCP: the first leg is all there is
-	early  bool                // the server has acknowledged nothing yet
 	alone  time.Time           // since when it has no subflow, zero while it has
 	due    time.Time           // when it is looked at again
 	pause  time.Duration
@@ -67,7 +67,10 @@ type failure struct {
 
 // fail notes that a domain did not get a subflow, or lost it.
 func (b *bundle) fail(d *pvd.Domain, now time.Time) {
-	f := b.failed[d.Key()]
+	f, known := b.failed[d.Key()]
+	if !known && len(b.failed) >= maxFailed {
+		clear(b.failed)
+	}
 	f.after = min(max(2*f.after, retryAfter), retryAtMost)
 	f.until = now.Add(f.after)
 	b.failed[d.Key()] = f
@@ -127,7 +130,6 @@ func endsOf(l *leg, all []flow.Ends) []flow.Ends {
 
 // join begins the subflows that the decision allows and that are not there.
 func (b *bundle) join(d *scheduler.Decision, alive aliveFunc, now time.Time) {
-	b.early = false
 	for i, c := range d.Candidates() {
 		l := leg{on: c.Domain, source: c.Source, to: b.target(c), backup: i >= d.Alike, began: now}
 		if len(b.legs) >= maxLegs || b.has(&l) || l.to.Addr().Is6() != b.is6 || now.Before(b.failed[l.on.Key()].until) || !alive(l.on.Key(), l.source) {
@@ -136,8 +138,7 @@ func (b *bundle) join(d *scheduler.Decision, alive aliveFunc, now time.Time) {
 		switch err := b.up.Join(l.on, l.source, l.to, l.backup); {
 		case err == nil:
 			b.legs = append(b.legs, l)
-		case errors.Is(err, unix.ENOTCONN):
-			b.early = true
+		case errors.Is(err, unix.ENOTCONN): // the server has acknowledged nothing yet
 			return
 		default:
 			b.fail(l.on, now)

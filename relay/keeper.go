@@ -48,7 +48,7 @@ func (k *keeper) add(b *bundle) {
 	k.wake()
 }
 
-// drop forgets the bundle of a flow that has ended, if it has one.
+// drop forgets the bundle of a flow that has ended.
 func (k *keeper) drop(e *entry) {
 	k.mu.Lock()
 	b := k.kept[e]

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -294,5 +295,31 @@ func TestMultipathIsTriedWhereTheDecisionSaysSo(t *testing.T) {
 				(<-far).Close()
 			}
 		})
+	}
+}
+
+// TestFailuresAreBounded: a network that comes and goes is another instance each
+// time.
+func TestFailuresAreBounded(t *testing.T) {
+	b := bundle{failed: make(map[pvd.Key]failure)}
+	now := time.Now()
+	for i := range uint64(10 * maxFailed) {
+		b.fail(&pvd.Domain{Attached: i}, now)
+	}
+	if n := len(b.failed); n == 0 || n > maxFailed {
+		t.Errorf("%d are remembered, want %d at the most", n, maxFailed)
+	}
+	again := &pvd.Domain{Slot: 1}
+	for _, want := range []time.Duration{retryAfter, 2 * retryAfter, 4 * retryAfter} {
+		b.fail(again, now)
+		if got := b.failed[again.Key()].until.Sub(now); got != want {
+			t.Errorf("tried again after %v, want %v", got, want)
+		}
+	}
+	for range 20 {
+		b.fail(again, now)
+	}
+	if got := b.failed[again.Key()].until.Sub(now); got != retryAtMost {
+		t.Errorf("tried again after %v, want %v at the most", got, retryAtMost)
 	}
 }

@@ -71,12 +71,16 @@ func (r *Relay) request(req *stack.Request) {
 	real := f.Dst.Addr()
 	f.Dst = asked // as the app and people call it
 	r.flows.start(place, f, real, began, on.Candidate, &decision, up, conn)
-	ctx := on.ctx
-	if m, ok := up.(Multipath); ok && m.Whole() {
-		ctx = r.keep(place, m, &decision, on, in)
+	ctx, kept := on.ctx, false
+	if decision.MPTCP != scheduler.MultipathOff {
+		if m, ok := up.(Multipath); ok && m.Whole() {
+			ctx, kept = r.keep(place, m, &decision, on, in), true
+		}
 	}
 	conn.Join(ctx, &parting{up, r.cfg.Scheduler, place, conn}, func(err error) {
-		r.keeper.drop(place)
+		if kept {
+			r.keeper.drop(place)
+		}
 		r.flows.release(place)
 		if err != nil {
 			r.log.Debug("flow was reset", "flow", f, "domain", on.Domain.Name, "error", err)
