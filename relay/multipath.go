@@ -70,11 +70,31 @@ func (r *Relay) fallen(on standing, dst netip.AddrPort) bool {
 	return ok
 }
 
+// unmet tells of a flow that is refused for want of Multipath TCP.
+func (r *Relay) unmet(f flow.Flow, asked netip.AddrPort, err error) {
+	if none := new(noMultipath); errors.As(err, &none) {
+		r.drops.refused.Add(1)
+		r.refused(f, asked, none.Error())
+	}
+}
+
 // Subflow is one path of a multipath flow.
 type Subflow struct {
 	Domain *pvd.Domain
 	Source netip.AddrPort
 	Backup bool // carries only what the others cannot
+}
+
+// footing returns what a connected flow stands on, and whether the keeper looks
+// after it.
+func (r *Relay) footing(e *entry, up stack.Uplink, d *scheduler.Decision, on standing, in *Inlet) (ctx context.Context, kept bool) {
+	if d.MPTCP == scheduler.MultipathOff {
+		return on.ctx, false
+	}
+	if m, ok := up.(Multipath); ok && m.Whole() {
+		return r.keep(e, m, d, on, in), true
+	}
+	return on.ctx, false
 }
 
 // keep has the keeper look after a flow that is connected by Multipath TCP, and

@@ -55,10 +55,7 @@ func (r *Relay) request(req *stack.Request) {
 	up, on, err := r.connect(req, f, in, &decision)
 	if err != nil {
 		r.flows.release(place)
-		if none := new(noMultipath); errors.As(err, &none) {
-			r.drops.refused.Add(1)
-			r.refused(f, asked, none.Error())
-		}
+		r.unmet(f, asked, err)
 		req.Refuse(verdict(err))
 		return
 	}
@@ -71,12 +68,7 @@ func (r *Relay) request(req *stack.Request) {
 	real := f.Dst.Addr()
 	f.Dst = asked // as the app and people call it
 	r.flows.start(place, f, real, began, on.Candidate, &decision, up, conn)
-	ctx, kept := on.ctx, false
-	if decision.MPTCP != scheduler.MultipathOff {
-		if m, ok := up.(Multipath); ok && m.Whole() {
-			ctx, kept = r.keep(place, m, &decision, on, in), true
-		}
-	}
+	ctx, kept := r.footing(place, up, &decision, on, in)
 	conn.Join(ctx, &parting{up, r.cfg.Scheduler, place, conn}, func(err error) {
 		if kept {
 			r.keeper.drop(place)
