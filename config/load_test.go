@@ -166,6 +166,7 @@ func TestEveryMistakeHasItsPlace(t *testing.T) {
 		"web elsewhere":         {"control: {web: \"0.0.0.0:6418\"}\n", []string{`f.yaml:1:16: web: "0.0.0.0:6418" is no loopback address with a port`}},
 		"web without port":      {"control: {web: 127.0.0.1}\n", []string{`f.yaml:1:16: web: "127.0.0.1" is no loopback address with a port`}},
 		"web without metrics":   {"control: {metrics: false, web: \"[::1]:6418\"}\n", []string{"f.yaml:1:32: web: there is nothing to serve without metrics"}},
+		"rate without unit":     {"pvds:\n  - {name: a, bandwidth: {down: 100}}\n", []string{"f.yaml:2:33: down: 100 is no amount (such as 100mbit)"}},
 		"search":                {"pvds:\n  - {name: a, dns: {search: [\"a b\"]}}\n", []string{`f.yaml:2:30: search: "a b" is no domain name`}},
 		"word for a list":       {"router: {lans: br-lan}\n", []string{`f.yaml:1:16: lans cannot be "br-lan" (a list, such as [br-lan])`}},
 		"list for a word":       {"rules: [{name: [a]}]\n", []string{"f.yaml:1:16: name cannot be a list (one word)"}},

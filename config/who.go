@@ -132,9 +132,10 @@ type units []struct {
 	size float64
 }
 
-// rates are in bits per second, sizes in bytes.
+// rates are in bits per second, sizes in bytes. A rate needs its unit: who writes
+// 100 does not mean bits.
 func rates() units {
-	return units{{"gbit", 1e9}, {"mbit", 1e6}, {"kbit", 1e3}, {"bit", 1}, {"", 1}}
+	return units{{"gbit", 1e9}, {"mbit", 1e6}, {"kbit", 1e3}, {"bit", 1}}
 }
 
 func sizes() units {

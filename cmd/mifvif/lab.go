@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"time"
 
 	"mifvif/lab"
@@ -163,7 +164,7 @@ func shellIn(cmd *cobra.Command, world *lab.Common, node *lab.Node) error {
 	}
 	shell := exec.Command(path)
 	shell.Stdin, shell.Stdout, shell.Stderr = os.Stdin, os.Stdout, os.Stderr
-	shell.Env = append(os.Environ(), "PS1="+node.Name+"# ")
+	shell.Env = append(os.Environ(), "PS1="+node.Name+"# ", "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
 	process, err := node.Start(shell)
 	if err != nil {
 		return err
