@@ -44,7 +44,8 @@ type Control struct {
 	Group   string
 	Profile bool // net/http/pprof on the socket
 	Metrics bool // for Prometheus, on the socket and on Web
-	// Web is a loopback address of an HTTP server; the zero AddrPort: none.
+	// Web is a loopback address of an HTTP server; the zero AddrPort: none, as without
+	// Metrics there is nothing to serve.
 	Web netip.AddrPort
 }
 
@@ -77,6 +78,7 @@ func Default() *Config {
 		Control: Control{
 			Socket:  DefaultSocket,
 			Metrics: true,
+			Web:     netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 6418),
 		},
 		Limits: Limits{TCPFlows: 65536, UDPFlows: 65536, PendingConnects: 4096, PerSource: 0.66},
 	}

@@ -281,8 +281,11 @@ func (r *reader) control(cfg *Config, in *rawControl) {
 	if in.Metrics != nil {
 		cfg.Control.Metrics = *in.Metrics
 	}
-	if in.Web != nil && *in.Web != "" {
+	switch {
+	case in.Web != nil && *in.Web != "":
 		r.web(cfg, *in.Web)
+	case in.Web != nil || !cfg.Control.Metrics:
+		cfg.Control.Web = netip.AddrPort{}
 	}
 }
 

@@ -97,10 +97,7 @@ func run(cmd *cobra.Command, g *globals, path, state string, log *slog.Logger) e
 	if err != nil {
 		return errors.Join(err, d.device.Close())
 	}
-	web, err := openWeb(cfg, d, log)
-	if err != nil {
-		return errors.Join(err, server.Close(), d.device.Close())
-	}
+	web := openWeb(cfg, d, log)
 	ctx, stop := context.WithCancel(cmd.Context())
 	defer stop()
 	signals := make(chan os.Signal, 4)
@@ -114,18 +111,21 @@ func run(cmd *cobra.Command, g *globals, path, state string, log *slog.Logger) e
 }
 
 // openWeb opens control.web and returns what serves it until its context ends;
-// without one that does nothing.
-func openWeb(cfg *config.Config, d *daemon, log *slog.Logger) (func(context.Context) error, error) {
+// without one that does nothing. Traffic does not wait for it: that the address is
+// taken is a warning.
+func openWeb(cfg *config.Config, d *daemon, log *slog.Logger) func(context.Context) error {
+	nothing := func(context.Context) error { return nil }
 	if !cfg.Control.Web.IsValid() {
-		return func(context.Context) error { return nil }, nil
+		return nothing
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics.Handler(d.metrics))
 	web, err := control.ListenWeb(cfg.Control.Web, mux, log)
 	if err != nil {
-		return nil, err
+		log.Warn("metrics are on the control socket only", "error", err)
+		return nothing
 	}
-	return web.Run, nil
+	return web.Run
 }
 
 // notify tells a service manager, if there is one.
