@@ -162,3 +162,20 @@ func AppendEchoReply(dst []byte, info *Info, request []byte) []byte {
 	binary.BigEndian.PutUint16(dst[l4+2:], ^Sum(dst[l4:], initial))
 	return dst
 }
+
+// TooBig returns the MTU that an ICMP error asks for and the protocol of the packet
+// it is about; 0 and 0 for a packet that is no such error.
+func TooBig(p []byte) (mtu int, about uint8, is6 bool) {
+	i, err := Parse(p)
+	if err != nil || i.Fragment || i.End-i.L4 < ICMPHeaderLen {
+		return 0, 0, false
+	}
+	message, quote := p[i.L4:], p[i.L4+ICMPHeaderLen:i.End]
+	switch {
+	case i.Is6() && i.Proto == protoICMPv6 && i.ICMPType == icmp6TooBig && len(quote) >= IPv6HeaderLen:
+		return int(binary.BigEndian.Uint32(message[4:])), quote[6], true
+	case !i.Is6() && i.Proto == protoICMP && i.ICMPType == icmpUnreachable && i.ICMPCode == icmp4NeedsFragment && len(quote) >= IPv4HeaderLen:
+		return int(binary.BigEndian.Uint16(message[6:])), quote[9], false
+	}
+	return 0, 0, false
+}

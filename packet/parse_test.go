@@ -99,6 +99,13 @@ func TestParseDoesNotAllocate(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(AppendUDP(nil, Info{Src: netip.MustParseAddr("198.18.0.1"), Dst: netip.MustParseAddr("203.0.113.80")}, 0))
 	f.Add(AppendUDP(nil, Info{Src: netip.MustParseAddr("2001:db8::1"), Dst: netip.MustParseAddr("2001:db8::2")}, 0))
+	for _, is6 := range []bool{false, true} {
+		about := AppendUDP(nil, Info{Src: netip.MustParseAddr("203.0.113.80"), Dst: netip.MustParseAddr("198.18.0.1")}, 0)
+		if is6 {
+			about = AppendUDP(nil, Info{Src: netip.MustParseAddr("2001:db8::1"), Dst: netip.MustParseAddr("2001:db8::2")}, 0)
+		}
+		f.Add(AppendError(nil, TooBigError(1300, is6), about))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		i, err := Parse(b)
 		if err != nil {
@@ -112,6 +119,7 @@ func FuzzParse(f *testing.F) {
 			_ = UDPSound(&i, b)
 		}
 		_ = AppendUnreachable(nil, PortUnreachable, b)
+		_, _, _ = TooBig(b)
 		r := NewReassembler()
 		if i.Fragment {
 			r.Add(&i, b)

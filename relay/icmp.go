@@ -6,12 +6,15 @@ import (
 )
 
 // icmp relays echo requests; it answers for nobody but the resolver that lives
-// here. Whatever else an app sends as ICMP stays here.
+// here. What a router before a LAN's client says of the size of segments is for the
+// connection's end, which is ours; whatever else is sent as ICMP stays here.
 func (r *Relay) icmp(h tun.Header, info *packet.Info, data []byte) {
 	f := flowOf(info)
 	switch {
 	case !info.EchoRequest():
-		r.drops.protocol.Add(1)
+		if !r.stack.TooBig(data) {
+			r.drops.protocol.Add(1)
+		}
 	case r.isResolver(f.Dst):
 		r.answerEcho(info, data)
 	default:
