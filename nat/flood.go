@@ -37,7 +37,7 @@ func (f *flood) note(now time.Time, packets uint64) (paced bool) {
 
 // pace has b's socket called as suits what comes to it.
 func (b *binding) pace(packets uint64) {
-	paced := b.flood.note(b.table.now(), packets)
+	paced := b.flood.note(time.Now(), packets)
 	if paced == b.flood.paced {
 		return
 	}
