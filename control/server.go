@@ -128,14 +128,6 @@ func (s *Server) Run(ctx context.Context) error {
 	return fmt.Errorf("serve the control socket: %w", err)
 }
 
-// Close gives back what is open of a server that has not run.
-func (s *Server) Close() error {
-	if err := s.listener.Close(); err != nil {
-		return fmt.Errorf("close the control socket: %w", err)
-	}
-	return nil
-}
-
 // permit lets root and one group in, and nobody else.
 func permit(path, group string) error {
 	if err := os.Chmod(path, 0o660); err != nil {

@@ -21,7 +21,7 @@ func ListenWeb(at netip.AddrPort, h http.Handler, log *slog.Logger) (*Server, er
 	}
 	l, err := net.Listen("tcp", at.String())
 	if err != nil {
-		return nil, fmt.Errorf("open control.web (choose another port, or leave it out): %w", err)
+		return nil, fmt.Errorf("open control.web (choose another port, or web: \"\" for none): %w", err)
 	}
 	s := &Server{listener: limit(l, maxWebConns), log: log}
 	s.http = &http.Server{

@@ -51,12 +51,30 @@ func (r *paced) start(t *testing.T, p *poll.Poller, far int) {
 	eventually(t, "the first call", func() bool { return r.calls.Load() > 0 })
 }
 
-func TestWhoIsPacedIsCalledByTheClock(t *testing.T) {
+// rests looks whether r is called any more, a little after it should not be.
+func (r *paced) rests(t *testing.T) {
+	t.Helper()
+	time.Sleep(5 * time.Millisecond)
+	before := r.calls.Load()
+	time.Sleep(5 * time.Millisecond)
+	if after := r.calls.Load(); after != before {
+		t.Errorf("called %d times for nothing", after-before)
+	}
+}
+
+// watched starts a poller with a paced Handler of one end of a pair.
+func watched(t *testing.T) (r *paced, far int) {
+	t.Helper()
 	p := running(t)
 	near, far := pair(t)
-	defer unix.Close(far)
-	r := &paced{poller: p, fd: near}
+	t.Cleanup(func() { unix.Close(far) })
+	r = &paced{poller: p, fd: near}
 	r.start(t, p, far)
+	return r, far
+}
+
+func TestWhoIsPacedIsCalledByTheClock(t *testing.T) {
+	r, far := watched(t)
 	began, before := time.Now(), r.calls.Load()
 	sent := int64(1)
 	for time.Since(began) < 20*time.Millisecond {
@@ -74,36 +92,18 @@ func TestWhoIsPacedIsCalledByTheClock(t *testing.T) {
 }
 
 func TestWhoIsRousedIsCalledWhenSomethingComes(t *testing.T) {
-	p := running(t)
-	near, far := pair(t)
-	defer unix.Close(far)
-	r := &paced{poller: p, fd: near}
-	r.start(t, p, far)
+	r, far := watched(t)
 	r.rouse.Store(true)
 	eventually(t, "it rouses itself", func() bool { return !r.rouse.Load() })
-	time.Sleep(5 * time.Millisecond)
-	before := r.calls.Load()
-	time.Sleep(5 * time.Millisecond)
-	if after := r.calls.Load(); after != before {
-		t.Errorf("called %d times for nothing", after-before)
-	}
+	r.rests(t)
 	_, _ = unix.Write(far, []byte("y"))
 	eventually(t, "the second byte", func() bool { return r.bytes.Load() == 2 })
 }
 
 func TestARemovedSocketIsPacedNoLonger(t *testing.T) {
-	p := running(t)
-	near, far := pair(t)
-	defer unix.Close(far)
-	r := &paced{poller: p, fd: near}
-	r.start(t, p, far)
-	p.Remove(poll.Token(r.token.Load()))
-	time.Sleep(5 * time.Millisecond)
-	before := r.calls.Load()
-	time.Sleep(5 * time.Millisecond)
-	if after := r.calls.Load(); after != before {
-		t.Errorf("called %d times after it was removed", after-before)
-	}
+	r, _ := watched(t)
+	r.poller.Remove(poll.Token(r.token.Load()))
+	r.rests(t)
 }
 
 func TestOnlySoManyArePaced(t *testing.T) {

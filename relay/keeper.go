@@ -126,11 +126,12 @@ func (r *Relay) tend(ctx context.Context) error {
 
 // look brings one bundle up to date.
 func (r *Relay) look(b *bundle, now time.Time, alive aliveFunc) {
-	all, err := b.up.Subflows()
-	switch {
-	case b.plain:
+	if b.plain {
 		r.stand(b, alive)
 		return
+	}
+	all, err := b.up.Subflows()
+	switch {
 	case !b.up.Whole():
 		r.fell(b, alive)
 		return
