@@ -47,9 +47,9 @@ func (b *binding) pace(packets uint64) {
 	}
 	defer b.sock.release()
 	if !paced {
-		b.table.poller.Rouse(fd, b.sock.token)
+		b.table.poller.Rouse(fd)
 		b.flood.paced = false
 		return
 	}
-	b.flood.paced = b.table.poller.Pace(fd, b.sock.token)
+	b.flood.paced = b.table.poller.Pace(fd)
 }

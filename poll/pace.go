@@ -25,13 +25,13 @@ type pacer struct {
 	paced  map[Token]struct{}
 }
 
-// Pace has the Handler of t called every Pause, whether something came or not,
-// instead of each time that something comes to its socket fd: who sends then
-// wakes nobody, and what comes is taken together, as a network card moderates
-// its interrupts. Rouse ends it. Only that Handler itself may call it; it returns
-// false, and nothing changes, where no more can be paced.
-func (p *Poller) Pace(fd int, t Token) bool {
-	c := &p.pacer
+// Pace has the Handler that is being called, and calls it, called every Pause,
+// whether something came or not, instead of each time that something comes to
+// its socket fd: who sends then wakes nobody, and what comes is taken together, as
+// a network card moderates its interrupts. Rouse ends it. It returns false, and
+// nothing changes, where no more can be paced.
+func (p *Poller) Pace(fd int) bool {
+	c, t := &p.pacer, p.calling
 	if len(c.paced) >= maxPaced || c.open() != nil || p.control(unix.EPOLL_CTL_MOD, fd, t, 0) != nil { // errors are told all the same
 		return false
 	}
@@ -43,10 +43,10 @@ func (p *Poller) Pace(fd int, t Token) bool {
 }
 
 // Rouse ends Pace: the Handler is called when something comes, what is there
-// already included. Only the Handler itself may call it.
-func (p *Poller) Rouse(fd int, t Token) {
-	delete(p.pacer.paced, t)
-	_ = p.control(unix.EPOLL_CTL_MOD, fd, t, always) // fails where the socket is gone
+// already included. Only the Handler itself may call it, while it is called.
+func (p *Poller) Rouse(fd int) {
+	delete(p.pacer.paced, p.calling)
+	_ = p.control(unix.EPOLL_CTL_MOD, fd, p.calling, always) // fails where the socket is gone
 }
 
 // Ready implements Handler for the timer, which is set anew each time: others

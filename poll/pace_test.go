@@ -1,7 +1,6 @@
 package poll_test
 
 import (
-	"context"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,21 +12,21 @@ import (
 
 // paced asks for pace at its first call, and takes all that is there.
 type paced struct {
-	poller *poll.Poller
-	fd     int
-	token  atomic.Uint64
-	calls  atomic.Int64
-	bytes  atomic.Int64
-	rouse  atomic.Bool
+	poller  *poll.Poller
+	fd      int
+	token   poll.Token
+	calls   atomic.Int64
+	bytes   atomic.Int64
+	rouse   atomic.Bool
+	granted atomic.Bool
 }
 
 func (r *paced) Ready() bool {
-	token := poll.Token(r.token.Load())
 	if r.calls.Add(1) == 1 {
-		r.poller.Pace(r.fd, token)
+		r.granted.Store(r.poller.Pace(r.fd))
 	}
 	if r.rouse.CompareAndSwap(true, false) {
-		r.poller.Rouse(r.fd, token)
+		r.poller.Rouse(r.fd)
 	}
 	var b [4096]byte
 	for {
@@ -42,11 +41,10 @@ func (r *paced) Ready() bool {
 // start watches r and has its first call come.
 func (r *paced) start(t *testing.T, p *poll.Poller, far int) {
 	t.Helper()
-	token, err := p.Add(r.fd, r)
-	if err != nil {
+	var err error
+	if r.token, err = p.Add(r.fd, r); err != nil {
 		t.Fatal(err)
 	}
-	r.token.Store(uint64(token))
 	_, _ = unix.Write(far, []byte("x"))
 	eventually(t, "the first call", func() bool { return r.calls.Load() > 0 })
 }
@@ -102,31 +100,27 @@ func TestWhoIsRousedIsCalledWhenSomethingComes(t *testing.T) {
 
 func TestARemovedSocketIsPacedNoLonger(t *testing.T) {
 	r, _ := watched(t)
-	r.poller.Remove(poll.Token(r.token.Load()))
+	r.poller.Remove(r.token)
 	r.rests(t)
 }
 
 func TestOnlySoManyArePaced(t *testing.T) {
-	p, err := poll.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	paced := 0
+	p := running(t)
+	var all []*paced
 	for range 100 {
 		near, far := pair(t)
 		defer unix.Close(far)
-		token, err := p.Add(near, &reader{fd: near})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if p.Pace(near, token) {
-			paced++
+		r := &paced{poller: p, fd: near}
+		r.start(t, p, far)
+		all = append(all, r)
+	}
+	got := 0
+	for _, r := range all {
+		if r.granted.Load() {
+			got++
 		}
 	}
-	if paced != 64 {
-		t.Errorf("%d are paced, want 64", paced)
+	if got != 64 {
+		t.Errorf("%d are paced, want 64", got)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	p.Run(ctx) // ends the timer, too
 }

@@ -37,6 +37,7 @@ type Poller struct {
 	next     Token
 
 	pacer   pacer // of Run
+	calling Token // of Run: whose Handler is called
 	stopped atomic.Bool
 	events  [128]unix.EpollEvent // of Run
 	left    []Token              // of Run: who wants to be called again
@@ -181,6 +182,7 @@ func (p *Poller) call(t Token) bool {
 	p.mu.RLock()
 	h := p.handlers[t]
 	p.mu.RUnlock()
+	p.calling = t
 	if h != nil && h.Ready() {
 		p.left = append(p.left, t)
 	}
