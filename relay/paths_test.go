@@ -37,7 +37,7 @@ func TestAFlowShowsItsPathWhenItEnds(t *testing.T) {
 			s := scheduler.New(scheduler.Config{Source: nat.SelectSource})
 			p := &parting{up, s, &entry{rec: Record{Domain: d}, to: dst}, carried{uint64(c.up), uint64(c.down)}}
 			check(t, p.Close())
-			got, ok := s.Path(d.Key(), dst)
+			got, ok := s.Way(d.Key(), dst)
 			if got.Samples != c.samples || ok != (c.samples > 0) || (got.Rate > 0) != c.rate || ok && got.RTT <= 0 {
 				t.Errorf("the path is %+v, want %d samples, and a rate: %v", got, c.samples, c.rate)
 			}

@@ -55,12 +55,12 @@ func TestASilentDomainLosesTheRace(t *testing.T) {
 	if !slices.Equal(asked, []string{"a", "b"}) || ended == nil {
 		t.Errorf("asked %v, a ended with %v: want a ended when b answered, and c not asked", asked, ended)
 	}
-	path := func(slot uint16) scheduler.Path {
-		p, _ := w.relay.cfg.Scheduler.Path(pvd.Key{Slot: slot, Attached: 1}, server)
+	way := func(slot uint16) scheduler.Way {
+		p, _ := w.relay.cfg.Scheduler.Way(pvd.Key{Slot: slot, Attached: 1}, server)
 		return p
 	}
-	if path(0).Failures != 1 || path(1).RTT == 0 || path(1).Failures != 0 {
-		t.Errorf("remembered %+v of a, %+v of b", path(0), path(1))
+	if way(0).Failures != 1 || way(1).RTT == 0 || way(1).Failures != 0 {
+		t.Errorf("remembered %+v of a, %+v of b", way(0), way(1))
 	}
 	w.wire.in <- segment(netip.AddrPortFrom(own, 1000), netip.AddrPortFrom(server, 80), flagRST, 2, 0)
 }

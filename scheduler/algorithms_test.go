@@ -157,13 +157,13 @@ func TestPathsBelongToOneAttachment(t *testing.T) {
 		a, b := netip.MustParseAddr("192.0.2.80"), netip.MustParseAddr("192.0.3.80")
 		k := pvd.Key{Slot: 0, Attached: 1}
 		s.Learn(k, a, Sample{RTT: time.Millisecond})
-		if p, ok := s.Path(k, netip.MustParseAddr("192.0.2.1")); !ok || p.RTT != time.Millisecond || p.Samples != 1 {
+		if p, ok := s.Way(k, netip.MustParseAddr("192.0.2.1")); !ok || p.RTT != time.Millisecond || p.Samples != 1 {
 			t.Errorf("the path to a neighbour is %+v %v", p, ok)
 		}
-		for name, other := range map[string]func() (Path, bool){
-			"another prefix":     func() (Path, bool) { return s.Path(k, b) },
-			"another domain":     func() (Path, bool) { return s.Path(pvd.Key{Slot: 1, Attached: 1}, a) },
-			"another attachment": func() (Path, bool) { return s.Path(pvd.Key{Slot: 0, Attached: 2}, a) },
+		for name, other := range map[string]func() (Way, bool){
+			"another prefix":     func() (Way, bool) { return s.Way(k, b) },
+			"another domain":     func() (Way, bool) { return s.Way(pvd.Key{Slot: 1, Attached: 1}, a) },
+			"another attachment": func() (Way, bool) { return s.Way(pvd.Key{Slot: 0, Attached: 2}, a) },
 		} {
 			if p, ok := other(); ok {
 				t.Errorf("%s knows %+v", name, p)
@@ -177,7 +177,7 @@ func TestPathsBelongToOneAttachment(t *testing.T) {
 			t.Errorf("another attachment as a whole is %+v", q)
 		}
 		time.Sleep(pathFor)
-		if p, ok := s.Path(k, a); ok {
+		if p, ok := s.Way(k, a); ok {
 			t.Errorf("after %v it is still %+v", pathFor, p)
 		}
 		if q, ok := s.Quality(k); ok {

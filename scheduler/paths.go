@@ -9,9 +9,9 @@ import (
 	"mifvif/pvd"
 )
 
-// Path is what flows have shown of the way to one destination prefix in one
+// Way is what flows have shown of the way to one destination prefix in one
 // domain instance: RFC 1122's route cache brought back (RFC 6418 3.3-3).
-type Path struct {
+type Way struct {
 	RTT      time.Duration // smoothed, 0 if none was measured
 	Loss     float64       // share of segments that were sent again, 0 to 1
 	Rate     uint64        // of delivery, bits per second, 0 if not known
@@ -217,16 +217,16 @@ func (s *Scheduler) Learn(d pvd.Key, dst netip.Addr, sample Sample) {
 	}
 }
 
-// Path returns what is remembered of the way to dst in d; ok is false if nothing
+// Way returns what is remembered of the way to dst in d; ok is false if nothing
 // is.
-func (s *Scheduler) Path(d pvd.Key, dst netip.Addr) (Path, bool) {
+func (s *Scheduler) Way(d pvd.Key, dst netip.Addr) (Way, bool) {
 	t, age, ok := s.paths.lookup(d, pathPrefix(dst))
-	return Path{t.rtt, t.loss, t.rate, t.failures, t.samples, age}, ok
+	return Way{t.rtt, t.loss, t.rate, t.failures, t.samples, age}, ok
 }
 
 // Quality returns what flows have shown of a domain as a whole, wherever they go;
 // ok is false if nothing is known.
-func (s *Scheduler) Quality(d pvd.Key) (Path, bool) {
+func (s *Scheduler) Quality(d pvd.Key) (Way, bool) {
 	t, age, ok := s.paths.whole(d)
-	return Path{t.rtt, t.loss, t.rate, t.failures, t.samples, age}, ok
+	return Way{t.rtt, t.loss, t.rate, t.failures, t.samples, age}, ok
 }
