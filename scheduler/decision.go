@@ -89,6 +89,11 @@ type Decision struct {
 	// least 1 then.
 	Alike int
 
+	// Path is PathTerminate or PathTranslate, the latter for TCP only; PathWhy is one
+	// phrase for people why, "" for other protocols and for what is refused.
+	Path    Path
+	PathWhy string
+
 	// Race: that many candidates, from the first, may be tried side by side (RFC
 	// 8305, across domains); 0 where they must be tried one after the other.
 	Race      int

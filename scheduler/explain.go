@@ -16,6 +16,7 @@ type Explanation struct {
 	Rules      []Spoken  // every rule that matched first inside its actor, strongest first
 	Conflicts  []Conflict
 	Multipath  string // why Multipath TCP or why not, "" for other protocols and for what is refused
+	Path       string // why TCP is terminated or translated, "" likewise
 }
 
 // Verdict is what became of one domain: "chosen", "next" (a candidate behind
@@ -52,7 +53,7 @@ func (s *Scheduler) Explain(f flow.Flow) Explanation {
 		named = append(named, Verdict{c.Domain.Name, "next", why + p.shown(c.Domain)})
 	}
 	out.Candidates = append(named, out.Candidates...)
-	out.Decision, out.Multipath = p.dec, p.whyMultipath()
+	out.Decision, out.Multipath, out.Path = p.dec, p.whyMultipath(), p.whyPath()
 	return out
 }
 

@@ -28,8 +28,9 @@ func TestPickAgainstOracle(t *testing.T) {
 	}
 	for _, what := range []string{
 		reasonOnly, reasonWeighted, reasonSticky, reasonPriority, reasonOverflow, reasonLeastUsed, reasonLatency, reasonPrefer, reasonRequire,
-		reasonScope, reasonOverrides, reasonUnusable, reasonNoInternet, reasonOwner, reasonPrivate, reasonNoSource, reasonHandle, reasonUnbound,
+		reasonScope, reasonOverrides, reasonUnusable, reasonNoInternet, reasonOwner, reasonPrivate, reasonNoSource, reasonHandle, reasonUnbound, reasonConfined, reasonElsewhere,
 		reasonRefused, reasonAnswer, reasonAnswerGone, reasonZone, reasonZoneOwner, "race", "released", "rule of whose flow it is", "held",
+		pathAsked, pathUnable, pathMultipath, pathNAT64, pathHeld, pathConfined, pathRace, pathUnknown, pathSilent, pathIdle, "translated because it was asked",
 	} {
 		if seen[what] < 20 {
 			t.Errorf("%q was compared %d times: the test compares too little", what, seen[what])
@@ -122,6 +123,8 @@ func (w *randomWorld) step(seen map[string]int) {
 	case 1:
 		w.o.policy = w.newPolicy()
 		w.publish()
+		w.o.translates = w.r.IntN(4) > 0
+		w.s.Translates(w.o.translates)
 	case 2:
 		w.measure()
 	case 3, 4:
@@ -201,7 +204,7 @@ func (w *randomWorld) compare(f flow.Flow, seen map[string]int) {
 	case why != "":
 	case got.PerDestination != want.named || w.s.Named(f) != want.named:
 		why = fmt.Sprintf("per destination %v, named %v, want %v", got.PerDestination, w.s.Named(f), want.named)
-	case names(e.Decision) != names(got) || e.Decision.Reason != got.Reason || len(e.Candidates) != len(w.all):
+	case names(e.Decision) != names(got) || e.Decision.Reason != got.Reason || e.Decision.Path != got.Path || len(e.Candidates) != len(w.all):
 		why = fmt.Sprintf("explained %q for %q with %d of %d domains", names(e.Decision), e.Decision.Reason, len(e.Candidates), len(w.all))
 	}
 	if why != "" {
@@ -219,6 +222,10 @@ func (w *randomWorld) compare(f flow.Flow, seen map[string]int) {
 			w.seed, time.Now(), f, why, names(got), got.Rule, got.Refusal, got.Reason, places, want.rule, want.refusal, want.reason)
 	}
 	seen[got.Reason]++
+	seen[got.PathWhy]++
+	if got.Path == PathTranslate && got.PathWhy == pathAsked {
+		seen["translated because it was asked"]++
+	}
 	if got.Race > 0 {
 		seen["race"]++
 	}
@@ -255,6 +262,13 @@ func differs(want verdict, got Decision) string {
 		return "another zone: " + got.Zone + ", want " + want.zone
 	case want.race != got.Race:
 		return fmt.Sprintf("%d race, want %d", got.Race, want.race)
+	case len(list) == 0 && (got.Path != PathTerminate || got.PathWhy != ""):
+		return fmt.Sprintf("what is refused goes on: %v, %s", got.Path, got.PathWhy)
+	}
+	if len(list) > 0 {
+		if path, why := want.path(list[0].Domain); got.Path != path || got.PathWhy != why {
+			return fmt.Sprintf("%v, because %s; want %v, because %s", got.Path, got.PathWhy, path, why)
+		}
 	}
 	seen := make(map[string]bool)
 	for i, c := range list {
@@ -341,11 +355,17 @@ func furnish(r *rand.Rand, d *pvd.Domain) {
 func randomPolicy(r *rand.Rand) *Policy {
 	all := []string{"a", "b", "c", "d", "e", "f", "absent"}
 	algorithm := func() Algorithm { return Algorithm(max(0, r.IntN(2*int(algorithms))-int(algorithms))) }
-	p := &Policy{Algorithm: Algorithm(r.IntN(int(algorithms))), Affinity: Affinity(r.IntN(5)), Order: some(r, all, 2)}
+	p := &Policy{Algorithm: Algorithm(r.IntN(int(algorithms))), Affinity: Affinity(r.IntN(5)), Order: some(r, all, 2), Path: Path(r.IntN(4)), OnFailure: OnFailure(r.IntN(20) / 4)}
 	for i := range r.IntN(8) {
 		rule := Rule{
 			Name: fmt.Sprint("rule ", i), Actor: Actor(r.IntN(5)), Algorithm: algorithm(), Affinity: Affinity(max(0, r.IntN(10)-5)),
-			Race: r.IntN(6) == 0,
+			Race: r.IntN(6) == 0, Path: Path(max(0, r.IntN(8)-4)),
+		}
+		switch r.IntN(20) {
+		case 0, 1:
+			rule.MPTCP = MPTCP(r.IntN(4))
+		case 2, 3:
+			rule.OnFailure = OnFailure(r.IntN(5))
 		}
 		switch r.IntN(4) {
 		case 0:
@@ -422,7 +442,7 @@ func (w *randomWorld) flow() flow.Flow {
 			f.Proto = flow.ICMPv6
 		}
 	}
-	f.DSCP = []uint8{0, 0, 46, 8}[r.IntN(4)]
+	f.DSCP, f.Multipath = []uint8{0, 0, 46, 8}[r.IntN(4)], r.IntN(8) == 0
 	f.Src = netip.AddrPortFrom(f.Src.Addr(), uint16(40000+r.IntN(2)))
 	switch r.IntN(4) {
 	case 0:
@@ -441,7 +461,7 @@ func (w *randomWorld) flow() flow.Flow {
 		f.Answer = flow.Answer{Known: true, Slot: d.Slot, Attached: d.Attached - uint64(r.IntN(8)/7), Private: r.IntN(3) == 0}
 	case 1:
 		if r.IntN(2) == 0 {
-			f.Bound = d.Name
+			f.Bound, f.Confined = d.Name, r.IntN(3) == 0
 		}
 	}
 	return f

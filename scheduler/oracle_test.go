@@ -18,6 +18,8 @@ type oracle struct {
 	fresh   map[string]int // flows put on each domain since the last measurement
 	paths   map[walk]*known
 	kept    map[company]*home
+
+	translates bool // this host can
 }
 
 // verdict is what the oracle says of a flow.
@@ -37,6 +39,8 @@ type verdict struct {
 	released bool
 	rival    *pvd.Key
 	race     int
+	// path says what becomes of the flow here where that domain comes first.
+	path func(first *pvd.Domain) (Path, string)
 }
 
 // stage is a decision under way.
@@ -56,7 +60,7 @@ type stage struct {
 func (o *oracle) decide(f flow.Flow) verdict {
 	s := &stage{oracle: o, f: f, is6: f.Is6()}
 	s.owners = claimants(o.domains, f.Dst.Addr())
-	s.v.named = s.hasOwnDecision()
+	s.v.named, s.v.path = s.hasOwnDecision(), s.path
 	if s.start() && s.hard() && s.scope() {
 		s.rank()
 	}
@@ -114,8 +118,11 @@ func (s *stage) hard() bool {
 		return true
 	}
 	s.left = filter(s.left, func(d *pvd.Domain) bool { return d.Name == s.f.Bound })
-	s.v.reason = reasonHandle
-	return len(s.left) > 0 || s.refuse(Prohibited, reasonUnbound)
+	gone := reasonUnbound
+	if s.v.reason = reasonHandle; s.f.Confined {
+		s.v.reason, gone = reasonConfined, reasonElsewhere
+	}
+	return len(s.left) > 0 || s.refuse(Prohibited, gone)
 }
 
 // irreconcilable reports whether higher rules with hard parts stand, and no

@@ -72,7 +72,7 @@ func (p *pick) decide() {
 // refuse ends the decision without candidates; it returns false so that the
 // stages end too.
 func (p *pick) refuse(why Refusal, reason string) bool {
-	p.dec.n, p.dec.Refusal, p.dec.Reason = 0, why, reason
+	p.dec.n, p.dec.Refusal, p.dec.Reason, p.dec.Path = 0, why, reason, PathTerminate
 	return false
 }
 

@@ -141,6 +141,7 @@ type Rule struct {
 	RecoveryDeadline time.Duration
 	Race             bool // the first candidates are tried at once
 	MPTCP            MPTCP
+	Path             Path
 }
 
 // Policy is everything that is decided by rules. It is immutable once published.
@@ -154,6 +155,7 @@ type Policy struct {
 	OnFailure        OnFailure
 	OnRecovery       OnRecovery
 	RecoveryDeadline time.Duration
+	Path             Path
 	// Order is the order of the priority algorithm; domains that it does not
 	// name come after it, by route metric.
 	Order []string

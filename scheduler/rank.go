@@ -18,6 +18,8 @@ type standing struct {
 
 	stuck   bool          // earlier flows of the affinity are on it
 	full    bool          // of the overflow algorithm
+	lively  bool          // flows were answered on the way to the destination; not compared
+	silent  bool          // the last connect there was not; not compared
 	metric  int           // of the algorithms by order
 	used    int           // of the least-used algorithm
 	flows   float64       // likewise
@@ -103,6 +105,7 @@ func (p *pick) order() {
 	p.race(&at)
 	p.settle(stuck)
 	p.multipath(&at)
+	p.through(&at[0])
 }
 
 // way returns the source address for the destination in d, and where it is reached
@@ -152,7 +155,7 @@ func (p *pick) insert(at *[MaxCandidates]standing, s standing, c Candidate) {
 func (p *pick) standing(i int, d *pvd.Domain, stuck bool) standing {
 	load := p.loads.of(d)
 	trail, age, known := p.paths.lookup(d.Key(), p.prefix)
-	s := standing{place: i, rank: rank{
+	s := standing{place: i, lively: trail.lively(), silent: trail.failures > 0, rank: rank{
 		degraded: d.State == pvd.Degraded, failing: known && trail.failing(age), spent: load.Spent, metered: d.Metered,
 	}}
 	for actor, r := range p.spoke {
@@ -334,10 +337,12 @@ func (p *pick) fates() {
 		}
 		p.dec.OnFailure = cmp.Or(p.dec.OnFailure, r.OnFailure)
 		p.dec.MPTCP = cmp.Or(p.dec.MPTCP, r.MPTCP)
+		p.dec.Path = cmp.Or(p.dec.Path, r.Path)
 		p.recovery(r.OnRecovery, r.RecoveryDeadline)
 	}
 	policy := p.snap.policy
 	p.dec.OnFailure = cmp.Or(p.dec.OnFailure, policy.OnFailure, FailAuto)
+	p.dec.Path = cmp.Or(p.dec.Path, policy.Path, PathAuto)
 	p.recovery(policy.OnRecovery, policy.RecoveryDeadline)
 	p.recovery(RecoverStay, 0)
 }

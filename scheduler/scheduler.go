@@ -38,6 +38,8 @@ type Scheduler struct {
 	sites    sites
 	dropped  dropped
 	fallen   fallen
+
+	translates atomic.Bool
 }
 
 // New returns a Scheduler without domains: it refuses everything until Publish.
