@@ -74,7 +74,7 @@ func Default() *Config {
 			ManageHost: "auto",
 		},
 		Ignore: []string{"docker*", "veth*", "br-*", "virbr*"},
-		Policy: scheduler.Policy{Algorithm: scheduler.Weighted, Affinity: scheduler.AffinitySite, OnFailure: scheduler.FailAuto, OnRecovery: scheduler.RecoverStay, RecoveryDeadline: recoveryDeadline},
+		Policy: scheduler.Policy{Algorithm: scheduler.Weighted, Affinity: scheduler.AffinitySite, OnFailure: scheduler.FailAuto, OnRecovery: scheduler.RecoverStay, RecoveryDeadline: recoveryDeadline, Path: scheduler.PathAuto},
 		Control: Control{
 			Socket:  DefaultSocket,
 			Metrics: true,

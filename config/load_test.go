@@ -50,6 +50,9 @@ rules:
     prefer: [fiber]
   - {name: who, match: {user: [root, 4711], process: [a-very-long-process-name], cgroup: system.slice}, prefer: [lte]}
   - {name: keep, match: {src: [10.0.0.0/8]}, require: [fiber], locked: true}
+  - {name: bulk, match: {port: 873}, path: translate, mptcp: off}
+  - {name: mail, match: {port: 25}, path: auto}
+defaults: {path: terminate}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -88,6 +91,13 @@ rules:
 		t.Error(diff)
 	}
 	if diff := cmp.Diff(pvd.Cap{Bytes: 50e9, ResetDay: 15, Stop: true}, cfg.PvDs[0].Cap); diff != "" {
+		t.Error(diff)
+	}
+	paths := []scheduler.Path{cfg.Policy.Path}
+	for _, r := range cfg.Policy.Rules[3:] {
+		paths = append(paths, r.Path)
+	}
+	if diff := cmp.Diff([]scheduler.Path{scheduler.PathTerminate, scheduler.PathInherit, scheduler.PathTranslate, scheduler.PathAuto}, paths); diff != "" {
 		t.Error(diff)
 	}
 	if cfg.Policy.Rules[3].Actor != scheduler.Locked {
@@ -155,7 +165,13 @@ func TestEveryMistakeHasItsPlace(t *testing.T) {
 		"shadowed":              {"rules:\n  - {name: a, prefer: [x]}\n  - {name: b, prefer: [y]}\n", []string{`f.yaml:3:5: rule "b" can never match: rule "a" before it matches everything`}},
 		"two names":             {"rules:\n  - {name: a, match: {port: 1}, prefer: [x]}\n  - {name: a, prefer: [y]}\n", []string{`f.yaml:3:12: there are two rules named "a"`}},
 		"algorithm":             {"defaults: {algorithm: weigthed}\n", []string{`f.yaml:1:23: unknown algorithm "weigthed", did you mean "weighted"? (weighted, priority, overflow`}},
-		"not yet":               {"rules:\n  - {name: a, path: translate, prefer: [x]}\n", []string{`f.yaml:2:21: path "translate" is not in this version of mifvif (auto, terminate)`}},
+		"path":                  {"rules:\n  - {name: a, path: translated}\n", []string{`f.yaml:2:21: unknown path "translated", did you mean "translate"? (auto, terminate, translate)`}},
+		"path of the defaults":  {"defaults: {path: relay}\n", []string{`f.yaml:1:18: unknown path "relay" (auto, terminate, translate)`}},
+		"path of datagrams":     {"rules:\n  - {name: a, match: {proto: [udp, icmp]}, path: translate}\n", []string{"f.yaml:2:50: path has no effect here: it is about TCP"}},
+		"path of multipath":     {"rules:\n  - {name: a, mptcp: require, path: translate}\n", []string{"f.yaml:2:37: path: Multipath TCP is not translated (mptcp: off, or leave path out)"}},
+		"path of tried ones":    {"rules:\n  - {name: a, mptcp: auto, path: translate}\n", []string{"f.yaml:2:34: path: Multipath TCP is not translated"}},
+		"path of held ones":     {"rules:\n  - {name: a, on_failure: hold, path: translate}\n", []string{"f.yaml:2:39: path: what is held is not translated"}},
+		"path of a race":        {"rules:\n  - {name: a, race: true, path: translate}\n", []string{"f.yaml:2:33: path: what is translated does not race"}},
 		"mptcp":                 {"rules:\n  - {name: a, mptcp: always}\n", []string{`f.yaml:2:22: unknown mptcp "always" (auto, off, require)`}},
 		"mptcp of datagrams":    {"rules:\n  - {name: a, match: {proto: [udp, icmp]}, mptcp: auto}\n", []string{"f.yaml:2:51: mptcp has no effect here: it is about TCP"}},
 		"two domains of a link": {"pvds:\n  - {name: a, interface: e0}\n  - {name: b, interface: e0}\n", []string{`f.yaml:3:26: there are two domains for all of e0`}},

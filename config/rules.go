@@ -50,12 +50,29 @@ func (r *reader) rule(at string, in rawRule) scheduler.Rule {
 	if in.MPTCP != "" && len(out.Match.Protos) > 0 && !slices.Contains(out.Match.Protos, flow.TCP) {
 		r.at(at+".mptcp", "mptcp has no effect here: it is about TCP (add tcp to proto, or leave it out)")
 	}
-	pickWord(r, at+".path", "path", in.Path, paths(), false)
+	out.Path = pickWord(r, at+".path", "path", in.Path, paths(), scheduler.PathInherit)
+	r.translated(at+".path", &out)
 	if in.Race && len(in.Require) > 0 {
 		r.at(at+".race", "race: what is required does not race (prefer, or leave race out)")
 	}
 	r.effects(at, in)
 	return out
+}
+
+// translated finds a rule that wants TCP translated and something else that stands
+// against it.
+func (r *reader) translated(at string, rule *scheduler.Rule) {
+	switch {
+	case rule.Path != scheduler.PathTranslate:
+	case len(rule.Match.Protos) > 0 && !slices.Contains(rule.Match.Protos, flow.TCP):
+		r.at(at, "path has no effect here: it is about TCP (add tcp to proto, or leave it out)")
+	case rule.MPTCP == scheduler.MultipathAuto || rule.MPTCP == scheduler.MultipathRequire:
+		r.at(at, "path: Multipath TCP is not translated (mptcp: off, or leave path out)")
+	case rule.OnFailure == scheduler.FailHold:
+		r.at(at, "path: what is held is not translated (another on_failure, or leave path out)")
+	case rule.Race:
+		r.at(at, "path: what is translated does not race (leave race or path out)")
+	}
 }
 
 // effects finds a rule that can leave nothing, or does nothing.
@@ -82,8 +99,8 @@ func (r *reader) effects(at string, in rawRule) {
 	if len(in.Require) > 0 && left == 0 {
 		r.at(at, "rule %q forbids every domain that it requires, so it refuses everything (take them out of one list)", in.Name)
 	}
-	if len(in.Require)+len(in.Prefer)+len(in.Forbid) == 0 && in.Algorithm+in.Affinity+in.OnFailure+in.OnRecovery+in.MPTCP == "" && !in.Race {
-		r.at(at, "rule %q has no effect (require, prefer, forbid, algorithm, affinity, on_failure, on_recovery, mptcp or race)", in.Name)
+	if len(in.Require)+len(in.Prefer)+len(in.Forbid) == 0 && in.Algorithm+in.Affinity+in.OnFailure+in.OnRecovery+in.MPTCP+in.Path == "" && !in.Race {
+		r.at(at, "rule %q has no effect (require, prefer, forbid, algorithm, affinity, on_failure, on_recovery, mptcp, path or race)", in.Name)
 	}
 }
 
@@ -115,7 +132,7 @@ func (r *reader) defaults(cfg *Config, in *rawDefaults) {
 	p.Affinity = pickWord(r, "$.defaults.affinity", "affinity", in.Affinity, affinities(), p.Affinity)
 	p.OnFailure = pickWord(r, "$.defaults.on_failure", "on_failure", in.OnFailure, failures(), p.OnFailure)
 	p.OnRecovery = pickWord(r, "$.defaults.on_recovery", "on_recovery", in.OnRecovery, recoveries(), p.OnRecovery)
-	pickWord(r, "$.defaults.path", "path", in.Path, paths(), false)
+	p.Path = pickWord(r, "$.defaults.path", "path", in.Path, paths(), p.Path)
 }
 
 // validName reports whether s can be a domain name.

@@ -7,12 +7,10 @@ import (
 	"mifvif/scheduler"
 )
 
-// word is one allowed value of a key. Values that the contract has and this
-// version does not yet are in the list, so that the answer is the right one.
+// word is one allowed value of a key.
 type word[T any] struct {
-	name    string
-	value   T
-	missing bool // not in this version
+	name  string
+	value T
 }
 
 func algorithms() []word[scheduler.Algorithm] {
@@ -53,8 +51,12 @@ func recoveries() []word[scheduler.OnRecovery] {
 	}
 }
 
-func paths() []word[bool] {
-	return []word[bool]{{name: "auto"}, {name: "terminate"}, {name: "translate", missing: true}}
+func paths() []word[scheduler.Path] {
+	return []word[scheduler.Path]{
+		{name: "auto", value: scheduler.PathAuto},
+		{name: "terminate", value: scheduler.PathTerminate},
+		{name: "translate", value: scheduler.PathTranslate},
+	}
 }
 
 func mptcps() []word[scheduler.MPTCP] {
@@ -72,23 +74,10 @@ func pickWord[T any](r *reader, path, key, got string, words []word[T], fallback
 	}
 	var have []string
 	for _, w := range words {
-		if !w.missing {
-			have = append(have, w.name)
+		if w.name == got {
+			return w.value
 		}
-		if w.name != got {
-			continue
-		}
-		if w.missing {
-			r.at(path, "%s %q is not in this version of mifvif (%s)", key, got, strings.Join(have, ", "))
-			return fallback
-		}
-		return w.value
-	}
-	have = have[:0]
-	for _, w := range words {
-		if !w.missing {
-			have = append(have, w.name)
-		}
+		have = append(have, w.name)
 	}
 	r.at(path, "unknown %s %q%s (%s)", key, got, meant(got, have), strings.Join(have, ", "))
 	return fallback

@@ -29,6 +29,7 @@ func busyWith(match func(i int) Match, rules, domains int) *Scheduler {
 	list = append(list, domain(domains, "corp", "10.200.0.2/24", "behind=10.128.0.0/9"))
 	s := New(Config{Source: firstAddress})
 	s.Publish(pvd.NewSet(list), p)
+	s.Translates(true)
 	return s
 }
 
