@@ -202,6 +202,10 @@ type Decision struct {
 	Rule      string `json:"rule"`
 	Actor     string `json:"actor"`
 	Reason    string `json:"reason"`
+	// Path is terminated, translated or, of a live flow, offloaded. PathReason says why,
+	// of TCP that is only asked about.
+	Path       string `json:"path"`
+	PathReason string `json:"path_reason,omitempty"`
 }
 
 // Candidate is what became of one domain.
@@ -228,7 +232,8 @@ type RuleInForce struct {
 	// What it matches, by key of the configuration; a key that is not there
 	// matches everything.
 	Match     map[string][]string `json:"match"`
-	Algorithm string              `json:"algorithm"` // "": that of the defaults
+	Algorithm string              `json:"algorithm"`      // "": that of the defaults
+	Path      string              `json:"path,omitempty"` // likewise
 	Require   []string            `json:"require"`
 	Prefer    []string            `json:"prefer"`
 	Forbid    []string            `json:"forbid"`

@@ -10,6 +10,7 @@ import (
 
 	"mifvif/config"
 	"mifvif/control"
+	"mifvif/flow"
 	"mifvif/owner"
 	"mifvif/scheduler"
 )
@@ -88,6 +89,9 @@ func printExplanation(w io.Writer, e control.Explanation) {
 	} else {
 		fmt.Fprintf(w, "is refused: %s\n", e.Refusal)
 	}
+	if d := e.Decision; d != nil && e.Flow.Proto == flow.TCP.String() {
+		fmt.Fprintf(w, "TCP is %s%s\n", d.Path, colon(d.PathReason))
+	}
 	if m := e.MPTCP; m != nil && (m.Use != scheduler.MultipathOff.String() || strings.HasPrefix(m.Reason, "rule ")) { // else nobody asks for it
 		fmt.Fprintf(w, "Multipath TCP: %s, %s\n", m.Use, m.Reason)
 	}
@@ -95,12 +99,17 @@ func printExplanation(w io.Writer, e control.Explanation) {
 		fmt.Fprintf(w, "  %-16s %-7s %s\n", c.PvD, c.Verdict, c.Reason)
 	}
 	for _, r := range e.Rules {
-		if r.Reason != "" {
-			r.Reason = ": " + r.Reason
-		}
-		fmt.Fprintf(w, "  rule %q of the %s: %s%s\n", r.Name, r.Actor, r.Effect, r.Reason)
+		fmt.Fprintf(w, "  rule %q of the %s: %s%s\n", r.Name, r.Actor, r.Effect, colon(r.Reason))
 	}
 	for _, c := range e.Conflicts {
 		fmt.Fprintf(w, "  conflict: %q stands, %q was dropped: %s\n", c.Winner, c.Loser, c.Reason)
 	}
+}
+
+// colon is a reason behind what it is about, "" for none.
+func colon(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return ": " + reason
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -43,10 +44,12 @@ func goldenWorld() []*pvd.Domain {
 func TestExplanationsAreGolden(t *testing.T) {
 	s := scheduler.New(scheduler.Config{Source: nat.SelectSource})
 	s.Publish(pvd.NewSet(goldenWorld()), &scheduler.Policy{Rules: []scheduler.Rule{
-		{Name: "vpn-only", Actor: scheduler.Locked, Match: scheduler.Match{Ports: []scheduler.PortRange{{First: 22, Last: 22}}}, Require: []string{"corp"}},
+		{Name: "vpn-only", Actor: scheduler.Locked, Match: scheduler.Match{Ports: []scheduler.PortRange{{First: 22, Last: 22}}}, Require: []string{"corp"}, Path: scheduler.PathTranslate},
 		{Name: "mine", Actor: scheduler.User, Match: scheduler.Match{Users: []uint32{4711}}, Require: []string{"lte"}},
 		{Name: "house", Actor: scheduler.Admin, Prefer: []string{"fiber", "lte"}},
 	}})
+	s.Translates(true)
+	s.Learn(pvd.Key{Slot: 1, Attached: 1}, netip.MustParseAddr("192.0.2.80"), scheduler.Sample{RTT: 30 * time.Millisecond})
 	f := flow.Flow{Proto: flow.TCP, Src: netip.MustParseAddrPort("198.18.0.1:40000"), Dst: netip.MustParseAddrPort("192.0.2.80:443")}
 	user, ssh, inner, name := f, f, f, f
 	user.Owner = flow.Owner{Known: true, UID: 4711}

@@ -54,7 +54,7 @@ func rulesCommand(g *globals) *cobra.Command {
 
 func printRules(w io.Writer, rules []control.RuleInForce) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "ACTOR\tUSER\tNAME\tMATCH\tREQUIRE\tPREFER\tFORBID\tALGORITHM")
+	fmt.Fprintln(t, "ACTOR\tUSER\tNAME\tMATCH\tREQUIRE\tPREFER\tFORBID\tALGORITHM\tPATH")
 	for _, r := range rules {
 		actor := r.Actor
 		if r.Locked {
@@ -64,7 +64,7 @@ func printRules(w io.Writer, rules []control.RuleInForce) {
 		if r.User != nil {
 			user = fmt.Sprint(*r.User)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", actor, user, r.Name, criteria(r.Match), orDash(r.Require...), orDash(r.Prefer...), orDash(r.Forbid...), orDash(r.Algorithm))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", actor, user, r.Name, criteria(r.Match), orDash(r.Require...), orDash(r.Prefer...), orDash(r.Forbid...), orDash(r.Algorithm), orDash(r.Path))
 	}
 	t.Flush()
 }
@@ -77,7 +77,7 @@ func (d *daemon) rules() []control.RuleInForce {
 	for _, r := range all {
 		c := control.RuleInForce{
 			Name: r.Name, Actor: r.Actor.String(), Locked: r.Actor == scheduler.Locked,
-			Match: matched(&r.Match), Algorithm: algorithmWord(r.Algorithm),
+			Match: matched(&r.Match), Algorithm: algorithmWord(r.Algorithm), Path: r.Path.String(),
 			Require: orEmpty(r.Require), Prefer: orEmpty(r.Prefer), Forbid: orEmpty(r.Forbid),
 		}
 		if r.Actor == scheduler.User && len(r.Match.Users) == 1 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -63,5 +64,28 @@ func TestAUsersRuleAboutOthersIsRefused(t *testing.T) {
 		if d.config.Load() != before {
 			t.Fatalf("%s: another configuration is in force", rule)
 		}
+	}
+}
+
+// TestRulesShowWhatTheySayOfThePath: in words and in JSON, and nothing where they say
+// nothing.
+func TestRulesShowWhatTheySayOfThePath(t *testing.T) {
+	cfg, err := config.Parse("f.yaml", []byte("rules:\n  - {name: bulk, match: {port: 873}, path: translate}\n  - {name: rest, prefer: [lte]}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := new(daemon)
+	d.config.Store(cfg)
+	var text, object bytes.Buffer
+	printRules(&text, d.rules())
+	if err := printJSON(&object, d.rules()); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(text.String(), "\n")
+	if !strings.HasSuffix(lines[0], "PATH") || !strings.HasSuffix(lines[1], "translate") || !strings.HasSuffix(lines[2], "-") {
+		t.Errorf("shown as\n%s", &text)
+	}
+	if got := strings.Count(object.String(), `"path": "translate"`); got != 1 || strings.Count(object.String(), `"path"`) != 1 {
+		t.Errorf("shown as\n%s", &object)
 	}
 }

@@ -79,6 +79,7 @@ func inWords(f flow.Flow, e *scheduler.Explanation) control.Explanation {
 		out.Decision = &control.Decision{
 			PvD: c[0].Domain.Name, Source: c[0].Source.String(), Interface: c[0].Domain.Interface,
 			Rule: e.Decision.Rule, Actor: e.Decision.Actor, Reason: e.Decision.Reason,
+			Path: pathWord(f.Proto, e.Decision.Path), PathReason: e.Path,
 		}
 	} else {
 		out.Refusal = e.Decision.Reason
@@ -99,6 +100,14 @@ func inWords(f flow.Flow, e *scheduler.Explanation) control.Explanation {
 		out.Conflicts = append(out.Conflicts, control.Conflict{Winner: c.Winner, Loser: c.Loser, Reason: c.Reason})
 	}
 	return out
+}
+
+// pathWord says whether a flow ends in mifvif or is translated there, as all but TCP is.
+func pathWord(proto flow.Proto, path scheduler.Path) string {
+	if proto == flow.TCP && path != scheduler.PathTranslate {
+		return "terminated"
+	}
+	return "translated"
 }
 
 // meant turns the target into a flow: an address, or a name that was resolved
@@ -152,7 +161,7 @@ func (d *daemon) decided(id string) (flow.Flow, *control.Decision, bool) {
 	}
 	for _, r := range d.nat.Flows() {
 		if id[0] == 'u' && r.ID == n {
-			return r.Flow, restated(&relay.Record{Domain: r.Domain, Source: r.Source, Rule: r.Rule, Actor: r.Actor, Reason: r.Reason}), true
+			return r.Flow, restated(&relay.Record{Flow: r.Flow, Domain: r.Domain, Source: r.Source, Rule: r.Rule, Actor: r.Actor, Reason: r.Reason}), true
 		}
 	}
 	if r, ok := d.past.Find(id[0] == 't', n); ok && (id[0] == 't' || id[0] == 'u') {
@@ -165,6 +174,7 @@ func (d *daemon) decided(id string) (flow.Flow, *control.Decision, bool) {
 func restated(r *relay.Record) *control.Decision {
 	return &control.Decision{
 		PvD: r.Domain.Name, Source: r.Source.Addr().String(), Interface: r.Domain.Interface, Rule: r.Rule, Actor: r.Actor, Reason: r.Reason,
+		Path: pathWord(r.Flow.Proto, scheduler.PathTerminate),
 	}
 }
 
