@@ -188,23 +188,27 @@ func (s *Set) OpenICMP(d *pvd.Domain, src netip.Addr) (int, error) {
 	return s.open(d, src, unix.SOCK_RAW, proto)
 }
 
+// OpenRaw opens a socket that sends whole IP packets over d, which must be from
+// src; the rest is as with OpenUDP.
+func (s *Set) OpenRaw(d *pvd.Domain, src netip.Addr) (int, error) {
+	return s.open(d, src, unix.SOCK_RAW, unix.IPPROTO_RAW)
+}
+
 // open makes one socket of a domain.
 func (s *Set) open(d *pvd.Domain, src netip.Addr, typ, proto int) (int, error) {
 	if err := s.admit(d, src, netip.Addr{}); err != nil {
 		return -1, fmt.Errorf("open a socket on %s: %w", d.Name, err)
 	}
-	family, sa := unix.AF_INET, unix.Sockaddr(nil)
+	family := unix.AF_INET
 	if src.Is6() {
-		family, sa = unix.AF_INET6, &unix.SockaddrInet6{Addr: src.As16()}
-	} else {
-		sa = &unix.SockaddrInet4{Addr: src.As4()}
+		family = unix.AF_INET6
 	}
 	fd, err := unix.Socket(family, typ|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, proto)
 	if err != nil {
 		return -1, fmt.Errorf("open a socket on %s: %w", d.Name, err)
 	}
 	if err = bind(fd, d); err == nil {
-		err = unix.Bind(fd, sa)
+		err = unix.Bind(fd, sockaddr(netip.AddrPortFrom(src, 0), d))
 	}
 	if err != nil {
 		unix.Close(fd)

@@ -1,0 +1,190 @@
+package nat
+
+import (
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mifvif/nat/offload"
+	"mifvif/packet"
+	"mifvif/pvd"
+	"mifvif/tun"
+)
+
+// Stream is one translated TCP flow. Its methods are safe for concurrent use.
+type Stream struct {
+	table  *Streams
+	id     uint64
+	key    pair
+	flow   offload.Flow
+	choice Choice
+	lease  *lease
+	raw    *raw
+	began  time.Duration // see offload.Now
+	more   bool          // another candidate is left
+
+	// Guarded by table.mu.
+	ended    func()
+	last     offload.Traffic // what had passed when it was over
+	syns     int             // that were sent
+	tried    []pvd.Key       // candidates before this one
+	answered bool            // somebody has
+	over     bool            // it has ended; what still comes is carried for a while
+	gone     bool            // it is in no table
+}
+
+// phase is what a connection is in, as its segments show.
+type phase uint8
+
+const (
+	opening phase = iota
+	established
+	closing // by both sides, or by a RST from the network, which may be made up
+	closed  // and both have said that they know
+)
+
+// phaseOf reads the phase off what was seen.
+func phaseOf(t offload.Traffic) phase {
+	tx, rx := t.Tx.Flags, t.Rx.Flags
+	switch {
+	case tx&packet.TCPRst != 0:
+		return closed
+	case rx&packet.TCPRst != 0 && (rx&packet.TCPSyn == 0 || t.Rx.End == t.Tx.Ack): // refused, or a RST that the app believes (RFC 5961 3.2)
+		return closed
+	case rx&packet.TCPRst != 0:
+		return closing
+	case tx&rx&packet.TCPFin != 0 && t.Tx.Ack == t.Rx.End && t.Rx.Ack == t.Tx.End:
+		return closed
+	case tx&rx&packet.TCPFin != 0:
+		return closing
+	case t.Rx.Segments == 0:
+		return opening
+	}
+	return established
+}
+
+// How long nothing must have passed for a flow to be forgotten (RFC 5382 REQ-5,
+// RFC 7857 2.2). One that is closed has nothing more to say; the app's kernel keeps
+// its TIME_WAIT as ever.
+const (
+	establishedIdle = 2*time.Hour + 4*time.Minute
+	transitoryIdle  = 4 * time.Minute
+	closedIdle      = 500 * time.Millisecond
+)
+
+func (p phase) idle() time.Duration {
+	switch p {
+	case established:
+		return establishedIdle
+	case closed:
+		return closedIdle
+	}
+	return transitoryIdle
+}
+
+// outer is the flow as the uplink's networks see it.
+func (s *Stream) outer() pair { return pair{s.flow.Source, s.key.dst} }
+
+// Source returns the uplink's side.
+func (s *Stream) Source() netip.AddrPort { return s.flow.Source }
+
+// Counters returns the bytes of payload that have passed, what was sent again
+// included: tx from the app, rx to it.
+func (s *Stream) Counters() (tx, rx uint64) {
+	t := s.traffic()
+	return t.Tx.Bytes, t.Rx.Bytes
+}
+
+// State returns "opening", "established", or "closing".
+func (s *Stream) State() string {
+	switch phaseOf(s.traffic()) {
+	case opening:
+		return "opening"
+	case established:
+		return "established"
+	}
+	return "closing"
+}
+
+func (s *Stream) traffic() offload.Traffic {
+	s.table.mu.Lock()
+	defer s.table.mu.Unlock()
+	if s.over || s.gone {
+		return s.last
+	}
+	return s.table.kernel.Traffic(s.flow)
+}
+
+// OnEnd has f called once when the flow has ended, at once if it has. f must not
+// block.
+func (s *Stream) OnEnd(f func()) {
+	s.table.mu.Lock()
+	over := s.over
+	s.ended = f
+	s.table.mu.Unlock()
+	if over {
+		f()
+	}
+}
+
+// finish notes that the flow is over, and what has passed, and returns what its
+// owner wants to be called then. table.mu is held.
+func (s *Stream) finish(passed offload.Traffic) func() {
+	if s.over || s.ended == nil {
+		s.over, s.last = true, passed
+		return func() {}
+	}
+	s.over, s.last = true, passed
+	return s.ended
+}
+
+// Reset ends the flow with a RST to both sides.
+func (s *Stream) Reset() {
+	t := s.table
+	t.mu.Lock()
+	if s.gone {
+		t.mu.Unlock()
+		return
+	}
+	over := s.over
+	s.raw.streams++ // for one more packet
+	last := t.forget(s)
+	ended := s.finish(last)
+	t.mu.Unlock()
+	if !over && last.Rx.Segments > 0 { // else its SYN is sent again, and decided anew
+		s.resetApp(last)
+		s.raw.send(packet.AppendReset(nil, s.flow.Source, s.key.dst, last.Tx.Next, last.Tx.Ack), s.key.dst.Addr())
+	}
+	t.mu.Lock()
+	t.dropRaw(s.raw)
+	t.mu.Unlock()
+	ended()
+}
+
+// resetApp sends a RST that the app's kernel believes if it has got all that has
+// passed here, and a segment that it has had already, which has it say what it waits
+// for if not (RFC 9293 3.10.7.4): the house knows of no such connection and answers
+// with the RST that fits.
+func (s *Stream) resetApp(last offload.Traffic) {
+	for _, p := range [][]byte{
+		packet.AppendReset(nil, s.key.dst, s.key.src, last.Rx.Next, last.Tx.Next),
+		packet.AppendAck(nil, s.key.dst, s.key.src, last.Tx.Ack-1, last.Tx.Next),
+	} {
+		_ = s.table.out.Write(tun.Header{}, p) // best effort: whatever the app sends next is answered with RST
+	}
+}
+
+// send sends an app's SYN on, as the domain's.
+func (s *Stream) send(syn []byte) error {
+	header := packet.IPv4HeaderLen
+	if s.key.dst.Addr().Is6() {
+		header = packet.IPv6HeaderLen
+	}
+	p := append([]byte(nil), syn...)
+	packet.ReaddressSYN(p, s.flow.Source, uint16(min(s.choice.Domain.MTU-header-packet.TCPHeaderLen, 0xffff)), false)
+	if errno := s.raw.send(p, s.key.dst.Addr()); errno != 0 && errno != unix.EAGAIN && errno != unix.ENOBUFS {
+		return errno
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+package nat
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"mifvif/nat/offload"
+)
+
+// lookEvery is how often what the kernel has counted of all streams is looked at.
+const lookEvery = time.Second
+
+// Run looks after the streams until ctx ends, then resets all of them.
+func (t *Streams) Run(ctx context.Context) error {
+	var polling sync.WaitGroup
+	polling.Go(func() { t.poller.Run(ctx) })
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			t.close()
+			polling.Wait()
+			t.ears.close()
+			return t.kernel.Close() //nolint:wrapcheck // says what and where
+		case <-tick.C:
+			if t.count.Load() > 0 {
+				t.look()
+			}
+		}
+	}
+}
+
+// Settle looks for streams that have ended now, unless that has been done a moment
+// ago: somebody wants the room they take.
+func (t *Streams) Settle() {
+	now := int64(offload.Now())
+	if last := t.settled.Load(); t.count.Load() > 0 && now-last > int64(settleEvery) && t.settled.CompareAndSwap(last, now) {
+		t.look()
+	}
+}
+
+const settleEvery = 50 * time.Millisecond
+
+// look finds the streams that have ended, that were answered, and those to forget.
+func (t *Streams) look() {
+	passed := make(map[uint64]offload.Traffic, t.count.Load())
+	if err := t.kernel.All(func(id uint64, p offload.Traffic) { passed[id] = p }); err != nil {
+		t.log.Warn("translated flows could not be looked at", "error", err)
+		return
+	}
+	var ended []func()
+	t.mu.Lock()
+	now := offload.Now()
+	for id, p := range passed {
+		s := t.byID[id]
+		if s == nil {
+			continue
+		}
+		if !s.answered && p.Rx.Segments > 0 {
+			s.answered = true
+			if s.syns == 1 { // else it is not known which of them was answered
+				t.learn(s, p.Rx.First-s.began)
+			}
+		}
+		phase := phaseOf(p)
+		if phase == closed && !s.over {
+			ended = append(ended, s.finish(p))
+		}
+		if now-max(p.Tx.Last, p.Rx.Last, s.began) > phase.idle() {
+			ended = append(ended, s.finish(p))
+			t.forget(s)
+		}
+	}
+	t.mu.Unlock()
+	for _, f := range ended {
+		f()
+	}
+}
+
+// close resets every stream; there are to be no more.
+func (t *Streams) close() {
+	t.mu.Lock()
+	t.closed = true
+	all := make([]*Stream, 0, len(t.byID))
+	for _, s := range t.byID {
+		all = append(all, s)
+	}
+	t.mu.Unlock()
+	for _, s := range all {
+		s.Reset()
+	}
+}

@@ -1,0 +1,261 @@
+package nat
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mifvif/flow"
+	"mifvif/nat/offload"
+	"mifvif/packet"
+	"mifvif/poll"
+	"mifvif/pvd"
+)
+
+// StreamOpener makes what translated TCP needs of a domain; *uplinks.Set is one.
+// The descriptors do not block and the Streams close them.
+type StreamOpener interface {
+	// OpenRaw opens a socket that sends whole packets.
+	OpenRaw(d *pvd.Domain, src netip.Addr) (fd int, err error)
+}
+
+// Kernel translates segments; *offload.Offload is it.
+type Kernel interface {
+	Put(f offload.Flow) error
+	Delete(f offload.Flow) offload.Traffic
+	Traffic(f offload.Flow) offload.Traffic
+	All(see func(id uint64, t offload.Traffic)) error
+	Keep(uplinks []int) error
+	Close() error
+}
+
+// StreamConfig bounds Streams and says who hears of them.
+type StreamConfig struct {
+	MTU int // of mif0, bytes: domains with a smaller one are not translated to
+	// Learn is told what a path has shown: the time from the SYN to its answer, or,
+	// with 0, that there was none. It must not block; nil: nobody is.
+	Learn func(d pvd.Key, dst netip.Addr, rtt time.Duration)
+}
+
+// ErrUntranslatable says that a domain's link is not one that the kernel
+// translates to: without an Ethernet header, or with a smaller MTU than mif0's.
+var ErrUntranslatable = errors.New("TCP to this link is not translated")
+
+// Streams are the TCP flows that the kernel translates (RFC 5382): the app's own
+// segments leave with another source, no byte of them is acknowledged here. The
+// SYNs come by the house, which decides and sends them on. All methods are safe
+// for concurrent use.
+type Streams struct {
+	cfg    StreamConfig
+	out    Writer
+	open   StreamOpener
+	kernel Kernel
+	log    *slog.Logger
+
+	mu     sync.Mutex
+	nextID uint64
+	byID   map[uint64]*Stream
+	byApp  map[pair]*Stream // from the app's address to its destination
+	bySrc  map[pair]*Stream // from the uplink's
+	leases map[leaseKey]*lease
+	ports  ports
+	raws   map[hubKey]*raw
+	closed bool
+
+	ears    ears
+	poller  *poll.Poller
+	limiter limiter
+	settled atomic.Int64 // when Settle has looked last
+	count   atomic.Int64 // of byApp, for those who only want to know whether there are any
+}
+
+// pair is both ends of a flow, from one point of view.
+type pair struct{ src, dst netip.AddrPort }
+
+// NewStreams allocates; it starts nothing. kernel is closed with them.
+func NewStreams(cfg StreamConfig, kernel Kernel, out Writer, open StreamOpener, log *slog.Logger) (*Streams, error) {
+	t := &Streams{
+		cfg: cfg, out: out, open: open, kernel: kernel, log: log,
+		byID: make(map[uint64]*Stream), byApp: make(map[pair]*Stream), bySrc: make(map[pair]*Stream),
+		leases: make(map[leaseKey]*lease), raws: make(map[hubKey]*raw),
+	}
+	var err error
+	if t.poller, err = poll.New(); err != nil {
+		return nil, err //nolint:wrapcheck // says what and where
+	}
+	t.ports.used = make(map[netip.AddrPort]struct{})
+	t.ports.refresh()
+	t.ears.streams = t
+	t.limiter.init(errorRate, errorBurst)
+	return t, nil
+}
+
+// Open has a flow translated from now on and sends its SYN, the headers of which
+// are given, over the chosen domain. more says that there is another candidate, tried
+// which have been silent before.
+// The flow is the app's, its destination where it really goes. After an error
+// nothing is left behind and the app has noticed nothing.
+func (t *Streams) Open(f flow.Flow, syn []byte, c Choice, tried []pvd.Key, more bool) (*Stream, error) {
+	if c.Domain.MTU < t.cfg.MTU || c.Domain.P2P || c.Real.IsValid() || f.Dst.Addr().IsLinkLocalUnicast() {
+		return nil, ErrUntranslatable
+	}
+	if _, ok := packet.TCPHeaders(syn); !ok {
+		return nil, fmt.Errorf("translate %s: its SYN has other headers than IP and TCP: %w", f, ErrUntranslatable)
+	}
+	s, err := t.start(f, c, tried, more)
+	if err == nil {
+		if err = s.send(syn); err != nil {
+			t.mu.Lock()
+			t.forget(s)
+			t.mu.Unlock()
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("translate %s: %w", f, err)
+	}
+	return s, nil
+}
+
+// start takes what a stream needs and puts it in every table.
+func (t *Streams) start(f flow.Flow, c Choice, tried []pvd.Key, more bool) (*Stream, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := &Stream{table: t, key: pair{f.Src, f.Dst}, choice: c, more: more, tried: tried, began: offload.Now(), syns: 1}
+	if t.closed {
+		return nil, os.ErrClosed
+	}
+	if t.byApp[s.key] != nil {
+		return nil, os.ErrExist
+	}
+	if err := t.ears.open(f.Is6()); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.lease, err = t.borrow(s.key.src, c); err != nil {
+		return nil, err
+	}
+	if s.raw, err = t.rawOf(c); err != nil {
+		t.giveBack(s.lease)
+		return nil, err
+	}
+	t.nextID++
+	s.id = t.nextID
+	s.flow = offload.Flow{
+		ID: s.id, App: s.key.src, Dst: s.key.dst, Source: s.lease.source, Mark: c.Domain.Mark(), Ifindex: c.Domain.Ifindex,
+	}
+	if err := t.put(s.flow); err != nil {
+		t.giveBack(s.lease)
+		t.dropRaw(s.raw)
+		return nil, err
+	}
+	t.byID[s.id], t.byApp[s.key], t.bySrc[s.outer()] = s, s, s
+	t.count.Store(int64(len(t.byApp)))
+	return s, nil
+}
+
+// put is Kernel.Put, where need be with the room of flows that have ended.
+func (t *Streams) put(f offload.Flow) error {
+	err := t.kernel.Put(f)
+	if err == nil {
+		return nil
+	}
+	for _, s := range t.byID {
+		if s.over {
+			t.forget(s)
+		}
+	}
+	return t.kernel.Put(f) //nolint:wrapcheck // says what and where
+}
+
+// forget takes a stream out of every table and leaves its segments to the
+// kernel's usual way; it returns what has passed. t.mu is held.
+func (t *Streams) forget(s *Stream) offload.Traffic {
+	if s.gone {
+		return s.last
+	}
+	s.gone = true
+	last := t.kernel.Delete(s.flow)
+	delete(t.byID, s.id)
+	delete(t.byApp, s.key)
+	delete(t.bySrc, s.outer())
+	t.count.Store(int64(len(t.byApp)))
+	t.giveBack(s.lease)
+	t.dropRaw(s.raw)
+	return last
+}
+
+// Again takes a SYN whose five-tuple may be a stream's: one that is sent again
+// goes the same way. It returns false where the flow is to be decided, for the
+// first time or anew: its last connection has ended, or its candidate has been
+// silent for so long that another one has its turn; tried are those.
+func (t *Streams) Again(app, dst netip.AddrPort, syn []byte) (tried []pvd.Key, again bool) {
+	if t.count.Load() == 0 {
+		return nil, false
+	}
+	t.mu.Lock()
+	s := t.byApp[pair{app, dst}]
+	if s == nil {
+		t.mu.Unlock()
+		return nil, false
+	}
+	now := t.kernel.Traffic(s.flow)
+	switch phase := phaseOf(now); {
+	case s.over || phase == closed:
+	case phase == opening && s.more && offload.Now()-s.began >= patience:
+		tried = append(slices.Clone(s.tried), s.choice.Domain.Key())
+		t.learn(s, 0)
+	default:
+		s.syns++
+		_ = s.send(syn) // it is sent again if it was lost
+		t.mu.Unlock()
+		return nil, true
+	}
+	ended := s.finish(now)
+	t.forget(s)
+	t.mu.Unlock()
+	ended()
+	return tried, false
+}
+
+// patience is how long one candidate may be silent while another is left: until the
+// SYN that the app sends after three seconds (RFC 6298 5.5 and 5.7).
+const patience = 2500 * time.Millisecond
+
+// learn tells what a path has shown.
+func (t *Streams) learn(s *Stream, rtt time.Duration) {
+	if t.cfg.Learn != nil {
+		t.cfg.Learn(s.choice.Domain.Key(), s.key.dst.Addr(), rtt)
+	}
+}
+
+// Keep takes the programs off interfaces that are no uplinks any more and resets
+// what would not fit through its link any longer.
+func (t *Streams) Keep(set *pvd.Set) {
+	var uplinks []int
+	small := make(map[pvd.Key]bool)
+	for _, d := range set.All() {
+		uplinks = append(uplinks, d.Ifindex)
+		small[d.Key()] = d.MTU < t.cfg.MTU
+	}
+	if err := t.kernel.Keep(uplinks); err != nil {
+		t.log.Warn("a program that translates TCP could not be put back", "error", err)
+	}
+	t.mu.Lock()
+	t.ports.refresh()
+	var lost []*Stream
+	for _, s := range t.byID {
+		if small[s.choice.Domain.Key()] {
+			lost = append(lost, s)
+		}
+	}
+	t.mu.Unlock()
+	for _, s := range lost {
+		s.Reset()
+	}
+}

@@ -1,0 +1,347 @@
+package nat
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"mifvif/flow"
+	"mifvif/nat/offload"
+	"mifvif/packet"
+	"mifvif/pvd"
+)
+
+// ledger plays the kernel: it translates nothing and counts what it is told.
+type ledger struct {
+	room    int
+	flows   map[uint64]offload.Flow
+	passed  map[uint64]offload.Traffic
+	uplinks []int
+}
+
+var errNoRoom = errors.New("the map is full")
+
+func (k *ledger) Put(f offload.Flow) error {
+	if len(k.flows) >= k.room {
+		return errNoRoom
+	}
+	k.flows[f.ID] = f
+	return nil
+}
+
+func (k *ledger) Delete(f offload.Flow) offload.Traffic {
+	delete(k.flows, f.ID)
+	return k.passed[f.ID]
+}
+
+func (k *ledger) Traffic(f offload.Flow) offload.Traffic { return k.passed[f.ID] }
+
+func (k *ledger) All(see func(uint64, offload.Traffic)) error {
+	for id := range k.flows {
+		see(id, k.passed[id])
+	}
+	return nil
+}
+
+func (k *ledger) Keep(uplinks []int) error { k.uplinks = uplinks; return nil }
+func (k *ledger) Close() error             { return nil }
+
+// wire has packets leave by the loopback device, where nobody takes them.
+type wire struct{}
+
+func (wire) OpenRaw(*pvd.Domain, netip.Addr) (int, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
+	if err != nil {
+		return -1, err
+	}
+	return fd, unix.BindToDevice(fd, "lo")
+}
+
+// streams are Streams whose kernel and wire are the test's.
+func streams(t *testing.T, room int) (*Streams, *ledger, *mif0) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("ICMP errors are heard by root only")
+	}
+	k := &ledger{room: room, flows: make(map[uint64]offload.Flow), passed: make(map[uint64]offload.Traffic)}
+	out := &mif0{packets: make(chan []byte, 100)}
+	s, err := NewStreams(StreamConfig{MTU: 1500}, k, out, wire{}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.ports.free, s.ports.n = parsePorts("20000 65535")
+	t.Cleanup(func() { s.close(); s.poller.Close(); s.ears.close() })
+	return s, k, out
+}
+
+var (
+	server = netip.MustParseAddrPort("203.0.113.1:80")
+	onE1   = Choice{Domain: &pvd.Domain{Name: "e1", MTU: 1500, Ifindex: 2}, Source: netip.MustParseAddr("10.1.0.2")}
+)
+
+func flowOf(app, dst netip.AddrPort) flow.Flow { return flow.Flow{Proto: flow.TCP, Src: app, Dst: dst} }
+
+// synOf returns an app's SYN: an ACK will do where nobody looks at flags.
+func synOf(app, dst netip.AddrPort) []byte { return packet.AppendAck(nil, app, dst, 1, 0) }
+
+// begin opens a stream from the app to a server.
+func begin(t *testing.T, s *Streams, dst netip.AddrPort, more bool) *Stream {
+	t.Helper()
+	one, err := s.Open(flowOf(app, dst), synOf(app, dst), onE1, nil, more)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return one
+}
+
+const ack = packet.TCPAck
+
+func TestPhasesAreReadOffWhatPassed(t *testing.T) {
+	side := func(flags uint8, ack, fin uint32) offload.Side {
+		return offload.Side{Segments: 1, Flags: flags, Ack: ack, End: fin}
+	}
+	for _, test := range []struct {
+		name   string
+		tx, rx offload.Side
+		want   phase
+	}{
+		{"nothing but the SYN, which does not pass", offload.Side{}, offload.Side{}, opening},
+		{"answered", offload.Side{}, side(packet.TCPSyn|ack, 1, 0), established},
+		{"refused", offload.Side{}, side(packet.TCPRst|ack, 1, 0), closed},
+		{"half closed by the app", side(ack|packet.TCPFin, 5, 9), side(packet.TCPSyn|ack, 9, 0), established},
+		{"half closed by the server", side(ack, 9, 0), side(packet.TCPSyn|ack|packet.TCPFin, 5, 9), established},
+		{"closed by both, one has not heard", side(ack|packet.TCPFin, 8, 9), side(packet.TCPSyn|ack|packet.TCPFin, 9, 9), closing},
+		{"closed by both, the other has not heard", side(ack|packet.TCPFin, 9, 9), side(packet.TCPSyn|ack|packet.TCPFin, 8, 9), closing},
+		{"closed by both", side(ack|packet.TCPFin, 7, 9), side(packet.TCPSyn|ack|packet.TCPFin, 9, 7), closed},
+		{"reset by the app", side(ack|packet.TCPRst, 7, 9), side(packet.TCPSyn|ack, 9, 7), closed},
+		{"reset from the network", side(ack, 7, 9), side(packet.TCPSyn|ack|packet.TCPRst, 9, 7), closed},
+		{"reset by who does not know what the app waits for", side(ack, 7, 9), side(packet.TCPSyn|ack|packet.TCPRst, 9, 8), closing},
+	} {
+		if got := phaseOf(offload.Traffic{Tx: test.tx, Rx: test.rx}); got != test.want {
+			t.Errorf("%s: %d, want %d", test.name, got, test.want)
+		}
+	}
+}
+
+func TestPortsAreThoseThatTheKernelKeeps(t *testing.T) {
+	for _, test := range []struct {
+		local string
+		want  [][2]int
+		n     int
+	}{
+		{"32768\t60999\n", [][2]int{{1024, 32767}, {61000, 65535}}, 36280},
+		{"1024 65535", nil, 0},
+		{"1 500", [][2]int{{1024, 65535}}, 64512},
+		{"20000 20999", [][2]int{{1024, 19999}, {21000, 65535}}, 63512},
+		{"nonsense", nil, 0},
+	} {
+		free, n := parsePorts(test.local)
+		if diff := cmp.Diff(test.want, free); diff != "" || n != test.n {
+			t.Errorf("%q: %d, %s", test.local, n, diff)
+		}
+	}
+	p := ports{used: make(map[netip.AddrPort]struct{})}
+	p.free, p.n = parsePorts("6000 64000")
+	for range p.n {
+		a, err := p.take(onE1.Source)
+		if err != nil || a.Port() >= 6000 && a.Port() <= 64000 || a.Port() < 1024 {
+			t.Fatalf("%v, %v", a, err)
+		}
+	}
+	if a, err := p.take(onE1.Source); !errors.Is(err, ErrUntranslatable) {
+		t.Errorf("then %v, %v", a, err)
+	}
+	if _, err := p.take(netip.MustParseAddr("10.2.0.2")); err != nil {
+		t.Errorf("another source has none left: %v", err)
+	}
+}
+
+func TestAnAppsAddressHasOnePort(t *testing.T) {
+	s, k, _ := streams(t, 100)
+	one, two := begin(t, s, server, false), begin(t, s, netip.MustParseAddrPort("203.0.113.2:443"), false)
+	if one.Source() != two.Source() {
+		t.Errorf("it leaves from %v and %v", one.Source(), two.Source())
+	}
+	other, err := s.Open(flowOf(netip.MustParseAddrPort("198.18.0.1:4001"), server), synOf(app, server), onE1, nil, false)
+	if err != nil || other.Source() == one.Source() {
+		t.Errorf("another leaves from %v, %v", other.Source(), err)
+	}
+	if _, err := s.Open(flowOf(app, server), synOf(app, server), onE1, nil, false); !errors.Is(err, os.ErrExist) {
+		t.Errorf("the same flow once more: %v", err)
+	}
+	one.Reset()
+	two.Reset()
+	other.Reset()
+	if len(k.flows)+len(s.leases)+len(s.raws)+len(s.ports.used)+len(s.byID)+len(s.byApp)+len(s.bySrc) > 0 || s.count.Load() != 0 {
+		t.Errorf("left: %v, %v, %v", k.flows, s.leases, s.raws)
+	}
+}
+
+func TestWhatCannotBeTranslatedIsLeft(t *testing.T) {
+	s, k, _ := streams(t, 100)
+	small, p2p, alias := onE1, onE1, onE1
+	small.Domain = &pvd.Domain{MTU: 1400}
+	p2p.Domain = &pvd.Domain{MTU: 1500, P2P: true}
+	alias.Real = server.Addr()
+	for name, c := range map[string]Choice{"a smaller MTU": small, "no Ethernet": p2p, "another destination": alias} {
+		if _, err := s.Open(flowOf(app, server), synOf(app, server), c, nil, false); !errors.Is(err, ErrUntranslatable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := s.Open(flowOf(app, server), []byte{0x46, 0, 0}, onE1, nil, false); !errors.Is(err, ErrUntranslatable) {
+		t.Errorf("IP options: %v", err)
+	}
+	k.room = 0
+	if _, err := s.Open(flowOf(app, server), synOf(app, server), onE1, nil, false); !errors.Is(err, errNoRoom) {
+		t.Errorf("a full map: %v", err)
+	}
+	if len(s.leases)+len(s.raws)+len(s.byID) > 0 {
+		t.Errorf("left: %v, %v", s.leases, s.raws)
+	}
+}
+
+func TestASYNThatIsSentAgainGoesTheSameWay(t *testing.T) {
+	s, k, _ := streams(t, 100)
+	if _, again := s.Again(app, server, synOf(app, server)); again {
+		t.Error("an unknown SYN was sent again")
+	}
+	one := begin(t, s, server, true)
+	ended := 0
+	one.OnEnd(func() { ended++ })
+	if _, again := s.Again(app, server, synOf(app, server)); !again {
+		t.Error("the second SYN is to be decided anew")
+	}
+	one.began -= 3 * time.Second
+	if tried, again := s.Again(app, server, synOf(app, server)); again || len(tried) != 1 || tried[0] != onE1.Domain.Key() || ended != 1 || len(k.flows) > 0 {
+		t.Errorf("the SYN after three seconds: %v tried, sent again %v, ended %d times, %v", tried, again, ended, k.flows)
+	}
+	last := begin(t, s, netip.MustParseAddrPort("203.0.113.3:80"), false)
+	last.began -= time.Minute
+	for range 6 {
+		if _, again := s.Again(app, last.key.dst, synOf(app, server)); !again {
+			t.Fatal("the last candidate was given up")
+		}
+	}
+	k.passed[last.id] = offload.Traffic{Tx: offload.Side{Segments: 1, Flags: packet.TCPRst}}
+	last.OnEnd(func() { ended += 10 })
+	if _, again := s.Again(app, last.key.dst, synOf(app, server)); again || ended < 10 || len(k.flows) != 0 {
+		t.Errorf("a SYN after the end: %v, ended %d, %v", again, ended, k.flows)
+	}
+}
+
+func TestStreamsEndWhenTheyHave(t *testing.T) {
+	s, k, _ := streams(t, 100)
+	now := offload.Now()
+	play := func(t offload.Traffic, ago time.Duration) func(*Stream) {
+		return func(one *Stream) {
+			one.began = now - ago
+			t.Rx.Last = now - ago
+			k.passed[one.id] = t
+		}
+	}
+	alive := offload.Traffic{Tx: offload.Side{Segments: 1, Flags: ack}, Rx: offload.Side{Segments: 1, Flags: packet.TCPSyn | ack}}
+	shut := offload.Traffic{Tx: offload.Side{Segments: 1, Flags: ack | packet.TCPRst}, Rx: alive.Rx}
+	for i, test := range []struct {
+		name      string
+		play      func(*Stream)
+		over      bool
+		forgotten bool
+	}{
+		{"opening", play(offload.Traffic{}, 3*time.Minute), false, false},
+		{"never answered", play(offload.Traffic{}, 5*time.Minute), true, true},
+		{"silent for two hours", play(alive, 2*time.Hour), false, false},
+		{"silent for longer", play(alive, 3*time.Hour), true, true},
+		{"closed just now", play(shut, 0), true, false},
+		{"closed", play(shut, 2*time.Second), true, true},
+	} {
+		one := begin(t, s, netip.AddrPortFrom(server.Addr(), uint16(1000+i)), false)
+		ended := false
+		one.OnEnd(func() { ended = true })
+		test.play(one)
+		s.look()
+		if ended != test.over || one.gone != test.forgotten {
+			t.Errorf("%s: ended %v, forgotten %v", test.name, ended, one.gone)
+		}
+		s.look() // once is enough
+		late := false
+		one.OnEnd(func() { late = true })
+		if late != test.over {
+			t.Errorf("%s: who asks later is told %v", test.name, late)
+		}
+	}
+}
+
+func TestAResetIsBelieved(t *testing.T) {
+	s, k, out := streams(t, 100)
+	one := begin(t, s, server, false)
+	k.passed[one.id] = offload.Traffic{
+		Tx: offload.Side{Segments: 3, Flags: ack, Ack: 50, Next: 9}, Rx: offload.Side{Segments: 3, Flags: packet.TCPSyn | ack, Ack: 9, Next: 70},
+	}
+	ended := 0
+	one.OnEnd(func() { ended++ })
+	one.Reset()
+	one.Reset()
+	if ended != 1 {
+		t.Errorf("its end was told %d times", ended)
+	}
+	for _, want := range [][]byte{packet.AppendReset(nil, server, app, 70, 9), packet.AppendAck(nil, server, app, 49, 9)} {
+		if diff := cmp.Diff(want, <-out.packets); diff != "" {
+			t.Errorf("the app is told: %s", diff)
+		}
+	}
+	if tx, rx := one.Counters(); tx != 0 || rx != 0 || one.State() != "established" {
+		t.Errorf("at the end it is %q with %d and %d bytes", one.State(), tx, rx)
+	}
+	silent := begin(t, s, server, false)
+	silent.Reset()
+	if len(out.packets) > 0 {
+		t.Error("an app that nobody has answered was told of a reset")
+	}
+}
+
+func TestErrorsOfThePathReachTheApp(t *testing.T) {
+	s, _, out := streams(t, 100)
+	one := begin(t, s, server, false)
+	router := netip.MustParseAddr("192.0.2.7")
+	quote := packet.AppendAck(nil, one.Source(), server, 1, 2)
+	whole := packet.AppendError(nil, packet.Error{Type: 3, Code: 4, Rest: 1300, From: router}, quote)
+	s.ears.all[0].heard(whole, router)
+	want := packet.AppendError(nil, packet.Error{Type: 3, Code: 4, Rest: 1300, From: router}, packet.AppendAck(nil, app, server, 1, 2))
+	got := <-out.packets
+	if diff := cmp.Diff(want[:len(want)-4], got[:len(want)-4]); diff != "" && got[9] != want[9] {
+		t.Errorf("the app is told: %s", diff)
+	}
+	if src, dst, ok := packet.QuotedTCP(got[packet.IPv4HeaderLen+packet.ICMPHeaderLen:]); !ok || src != app || dst != server {
+		t.Errorf("it quotes %v to %v", src, dst)
+	}
+	strange := packet.AppendAck(nil, netip.AddrPortFrom(one.Source().Addr(), 1), server, 1, 2)
+	s.ears.all[0].heard(packet.AppendError(nil, packet.Error{Type: 3, Code: 4, From: router}, strange), router)
+	for n := range whole { // cut off anywhere
+		s.ears.all[0].heard(whole[:n], router)
+	}
+	if len(out.packets) > 1 {
+		t.Errorf("%d errors about nothing were told", len(out.packets))
+	}
+}
+
+func TestAnUplinkThatShrinksEndsItsStreams(t *testing.T) {
+	s, k, _ := streams(t, 100)
+	d := *onE1.Domain
+	one := begin(t, s, server, false)
+	s.Keep(pvd.NewSet([]*pvd.Domain{&d}))
+	if one.gone || len(k.uplinks) != 1 {
+		t.Errorf("gone: %v, uplinks: %v", one.gone, k.uplinks)
+	}
+	small := d
+	small.MTU = 1400
+	s.Keep(pvd.NewSet([]*pvd.Domain{&small}))
+	if !one.gone {
+		t.Error("it goes on")
+	}
+}
