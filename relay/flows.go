@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mifvif/flow"
+	"mifvif/nat"
 	"mifvif/pvd"
 	"mifvif/quota"
 	"mifvif/scheduler"
@@ -28,6 +29,8 @@ type Record struct {
 	TxBytes uint64 // app to network
 	RxBytes uint64 // network to app
 	State   string
+	// Offloaded: the kernel translates it, nothing of it is terminated.
+	Offloaded bool
 	// Multipath: it may use several domains (RFC 8684), of which Domain is the one
 	// that carries first; Subflows are those that are connected, as the keeper saw
 	// them last. The slice is not changed any more.
@@ -52,13 +55,23 @@ type entry struct {
 	held quota.Holder
 	mu   sync.Mutex
 	rec  Record
-	conn *stack.Conn
-	up   stack.Uplink
-	to   netip.Addr // where it really goes
-	over bool       // the record does not change any more
+	conn appSide
+	up   stack.Uplink // nil where nothing is terminated
+	// stream is conn where nothing is.
+	stream *nat.Stream
+	to     netip.Addr // where it really goes
+	over   bool       // the record does not change any more
 
 	bundled bool // the keeper looks after it: it does not stand on its domain
 	strayed bool // what the kernel says of the connection is not about its domain
+}
+
+// appSide is a flow from its app's side.
+type appSide interface {
+	// Counters returns the bytes that have passed: tx from the app, rx to it.
+	Counters() (tx, rx uint64)
+	// Reset ends it with a RST to the app.
+	Reset()
 }
 
 func (t *flows) init(cfg *Config) {
@@ -119,16 +132,24 @@ func (e *entry) final() (Record, bool) {
 // start fills the place with a flow that is connected on both sides, and was
 // decided when it began.
 func (t *flows) start(e *entry, f flow.Flow, to netip.Addr, began time.Time, c scheduler.Candidate, d *scheduler.Decision, up stack.Uplink, conn *stack.Conn) {
+	t.fill(e, f, to, began, c, d, conn)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.conn, e.up, e.to = conn, up, to
+	e.up = up
+	if a, ok := up.LocalAddr().(*net.TCPAddr); ok { // at the end it is closed
+		e.rec.Source = a.AddrPort()
+	}
+}
+
+// fill is what start and offload have in common.
+func (t *flows) fill(e *entry, f flow.Flow, to netip.Addr, began time.Time, c scheduler.Candidate, d *scheduler.Decision, conn appSide) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.conn, e.to = conn, to
 	t.on[c.Domain.Slot].Add(1)
 	e.rec = Record{
 		ID: e.id, Flow: f, Domain: c.Domain, Rule: d.Rule, Actor: d.Actor, Reason: d.Reason,
 		Started: began, State: "established",
-	}
-	if a, ok := up.LocalAddr().(*net.TCPAddr); ok { // at the end it is closed
-		e.rec.Source = a.AddrPort()
 	}
 }
 
@@ -141,6 +162,9 @@ func (e *entry) record() (Record, bool) {
 	}
 	rec := e.rec
 	rec.TxBytes, rec.RxBytes = e.conn.Counters()
+	if e.stream != nil {
+		rec.State = e.stream.State()
+	}
 	return rec, true
 }
 

@@ -67,7 +67,7 @@ func (t *flows) some(n int) []sampled {
 	var out []sampled
 	for _, e := range t.live {
 		e.mu.Lock()
-		if e.conn != nil && !e.strayed {
+		if e.up != nil && !e.strayed {
 			out = append(out, sampled{e.rec.Domain.Key(), e.to, e.up})
 		}
 		e.mu.Unlock()

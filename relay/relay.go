@@ -59,7 +59,8 @@ type Config struct {
 	Owners    Owners // nil: nobody's flows are told apart
 	News      News   // nil: nobody is told
 	NAT       *nat.Table
-	Past      *Past // where TCP flows go that end; nil: one of its own
+	Streams   *nat.Streams // nil: every TCP flow is terminated
+	Past      *Past        // where TCP flows go that end; nil: one of its own
 	Resolver  *dns.Server
 	Names     *dns.Names
 	// ResolverAddrs are served inside the house, on port 53.
@@ -119,6 +120,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	r.ground.open(ctx)
 	g.Go(func() error { return r.stack.Run(ctx) })
 	g.Go(func() error { return r.cfg.NAT.Run(ctx) })
+	if r.cfg.Streams != nil {
+		g.Go(func() error { return r.cfg.Streams.Run(ctx) })
+	}
 	g.Go(func() error { return r.cfg.Resolver.Run(ctx) })
 	g.Go(func() error { return r.read(ctx, r.cfg.Device, nil) })
 	g.Go(func() error { return r.sample(ctx) })

@@ -29,6 +29,10 @@ func (r *Relay) request(req *stack.Request) {
 		r.serveTCP(req)
 		return
 	}
+	tried, again := r.again(req)
+	if again {
+		return
+	}
 	asked, began := f.Dst, time.Now()
 	r.cfg.Names.Recall(&f)
 	in, ok := r.identify(&f, asked)
@@ -46,10 +50,17 @@ func (r *Relay) request(req *stack.Request) {
 	held := f
 	held.Dst = asked
 	place, ok := r.flows.reserve(held)
+	if !ok && r.cfg.Streams != nil {
+		r.cfg.Streams.Settle()
+		place, ok = r.flows.reserve(held)
+	}
 	if !ok {
 		r.drops.tooManyFlows.Add(1)
 		r.refused(f, asked, "the table of flows is full, or the share of it that one user or host may have")
 		req.Refuse(stack.Silent)
+		return
+	}
+	if r.translate(req, place, f, asked, began, tried, &decision) {
 		return
 	}
 	up, on, err := r.connect(req, f, in, &decision)

@@ -49,6 +49,10 @@ func (s *Stack) answer(fr *tcp.ForwarderRequest) {
 // Flow returns the five-tuple and DSCP of the SYN.
 func (r *Request) Flow() flow.Flow { return r.flow }
 
+// Headers returns the SYN as far as it is no data: the IP header and TCP's with its
+// options, sums included. It must not be changed.
+func (r *Request) Headers() []byte { return r.attempt.quote }
+
 // Under returns a context for one attempt to reach the destination: it ends with
 // parent, after timeout, or when the app gives up, the request is settled or the
 // stack stops. One attempt at a time; the caller calls cancel after each.

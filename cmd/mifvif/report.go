@@ -101,6 +101,9 @@ func (d *daemon) standing() []string {
 	if text := d.single.Load(); text != nil {
 		out = append(out, "rules ask for Multipath TCP, which cannot be used: "+*text)
 	}
+	if d.untranslated != "" && asksTranslation(&d.config.Load().Policy) {
+		out = append(out, "path: translate asks for what this host cannot, so TCP is terminated: "+d.untranslated)
+	}
 	if all := d.overruled.Load(); all != nil {
 		out = append(out, *all...)
 	}
@@ -204,7 +207,7 @@ func (d *daemon) flows() []control.Flow {
 	}
 	for _, r := range d.relay.Flows() {
 		out = append(out, d.restate("t", r.ID, r.Flow, r.Domain, r.Source, r.Started, control.Flow{
-			Rule: r.Rule, Actor: r.Actor, Reason: r.Reason, Path: "terminated", State: r.State, TxBytes: r.TxBytes, RxBytes: r.RxBytes, MPTCP: subflows(&r),
+			Rule: r.Rule, Actor: r.Actor, Reason: r.Reason, Path: pathOf(&r), State: r.State, TxBytes: r.TxBytes, RxBytes: r.RxBytes, MPTCP: subflows(&r),
 		}))
 	}
 	for _, r := range d.nat.Flows() {
@@ -218,6 +221,14 @@ func (d *daemon) flows() []control.Flow {
 	}
 	slices.SortFunc(out, func(a, b control.Flow) int { return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.ID, b.ID)) })
 	return out
+}
+
+// pathOf is the word for who carries a TCP flow.
+func pathOf(r *relay.Record) string {
+	if r.Offloaded {
+		return "offloaded"
+	}
+	return "terminated"
 }
 
 // subflows restates the paths of a TCP flow.

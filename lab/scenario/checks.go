@@ -25,6 +25,10 @@ func checks() []Scenario {
 		{ID: "reuse", Title: "30,000 connections, the server closes first, ports are reused, none hangs (the kernel too)", Layout: fewPorts, Run: reuse},
 		{ID: "mdns", Title: "names below local are asked of the neighbours on the link they belong to", Config: localAtE1, Run: neighbours},
 		{ID: "iperf3", Title: "iperf3 up, down, -P 8, -u and -6 complete (the kernel too)", Config: byPort + iperfRule, Run: iperf},
+		{ID: "truth-translated", Title: "the same of flows that the kernel translates", Config: translated, Run: truth},
+		{ID: "router-translated", Title: "so are a client's flows that the kernel translates", Layout: lab.WithLAN, Config: byPort + lanRule + translated, Run: router},
+		{ID: "reuse-translated", Title: "so it is with flows that the kernel translates", Layout: fewPorts, Config: translated, Run: reuse},
+		{ID: "iperf3-translated", Title: "so they do translated by the kernel", Config: byPort + iperfRule + translated, Run: iperf},
 	}
 }
 
@@ -195,3 +199,6 @@ func isTimeout(err error) bool {
 	var timeout net.Error
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
+
+// translated has every TCP flow translated that can be.
+const translated = "\ndefaults: {path: translate}\n"

@@ -100,6 +100,7 @@ func (e *Env) endedExplained(ctx context.Context) error {
 // goldenDecision is the whole text of an explanation.
 const goldenDecision = `tcp 198.18.0.1:0 -> 203.0.113.80:7001
 goes over n1 (e1) from 10.1.0.2: required by rule, by rule "vpn-only" of the admin
+TCP is terminated: nothing is known of the path yet
   n1               chosen  required by rule
   n2               lost    rule "vpn-only" requires another
   rule "vpn-only" of the admin: require

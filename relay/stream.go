@@ -1,0 +1,83 @@
+package relay
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"mifvif/flow"
+	"mifvif/nat"
+	"mifvif/pvd"
+	"mifvif/scheduler"
+	"mifvif/stack"
+)
+
+// again sends the SYN of a flow that is translated already the way that the first
+// one went. It returns false where the flow is to be decided; tried are those of its
+// candidates that have been silent.
+func (r *Relay) again(req *stack.Request) (tried []pvd.Key, again bool) {
+	if r.cfg.Streams == nil {
+		return nil, false
+	}
+	f := req.Flow()
+	tried, again = r.cfg.Streams.Again(f.Src, f.Dst, req.Headers())
+	if again {
+		req.Refuse(stack.Silent) // the server's answer is the answer
+	}
+	return tried, again
+}
+
+// translate has the kernel carry a flow from its SYN on: the server answers the
+// app itself, with whatever is the truth. It returns false where the flow has to be
+// terminated after all.
+func (r *Relay) translate(req *stack.Request, place *entry, f flow.Flow, asked netip.AddrPort, began time.Time, tried []pvd.Key, d *scheduler.Decision) bool {
+	if d.Path != scheduler.PathTranslate || r.cfg.Streams == nil || f.Dst != asked {
+		return false
+	}
+	candidates := d.Candidates()
+	c := untried(candidates, tried)
+	if c == candidates[0] {
+		tried = nil // it may be their turn again
+	}
+	s, err := r.cfg.Streams.Open(f, req.Headers(), choice(c, d), tried, len(candidates) > 1)
+	if err != nil {
+		r.log.Debug("flow is terminated instead of translated", "flow", f, "domain", c.Domain.Name, "error", err)
+		return false
+	}
+	req.Refuse(stack.Silent) // the house has no part in it any more
+	r.flows.offload(place, f, began, c, d, s)
+	stop := context.AfterFunc(r.ground.under(foothold{c.Domain.Key(), c.Source, nil}), s.Reset)
+	s.OnEnd(func() {
+		stop()
+		r.flows.release(place)
+	})
+	return true
+}
+
+// untried returns the best candidate that has not been silent, the best of all if
+// every one has.
+func untried(candidates []scheduler.Candidate, silent []pvd.Key) scheduler.Candidate {
+	for _, c := range candidates {
+		if !slices.Contains(silent, c.Domain.Key()) {
+			return c
+		}
+	}
+	return candidates[0]
+}
+
+// offload fills the place with a flow that the kernel carries.
+func (t *flows) offload(e *entry, f flow.Flow, began time.Time, c scheduler.Candidate, d *scheduler.Decision, s *nat.Stream) {
+	t.fill(e, f, f.Dst.Addr(), began, c, d, s)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stream, e.rec.Source, e.rec.Offloaded = s, s.Source(), true
+}
+
+// Learn tells the path memory what a translated flow's SYN has shown; it fits
+// nat.StreamConfig.
+func Learn(s *scheduler.Scheduler) func(d pvd.Key, dst netip.Addr, rtt time.Duration) {
+	return func(d pvd.Key, dst netip.Addr, rtt time.Duration) {
+		s.Learn(d, dst, scheduler.Sample{RTT: rtt, Silent: rtt <= 0})
+	}
+}
