@@ -91,6 +91,8 @@ func ofRouting(kind uint16, payload []byte) news {
 
 func ofFirewall(uint16, []byte) news { return news{parts: firewall} }
 
+func ofTransforms(uint16, []byte) news { return news{parts: transforms} }
+
 // read returns what the messages in b say.
 func (l *listener) read(b []byte) (n news) {
 	for len(b) >= unix.NLMSG_HDRLEN {

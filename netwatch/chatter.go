@@ -12,7 +12,7 @@ import (
 // addresses in them and their lifetimes; and what mifvif makes of that, the firewall's
 // generation included. An address that is gone is no chatter, unless it was mifvif's.
 func (s *State) Chatter(since *State) bool {
-	return slices.Equal(s.Links, since.Links) &&
+	return s.Transforms == since.Transforms && slices.Equal(s.Links, since.Links) &&
 		slices.Equal(without(s.Rules, Rule.ours), without(since.Rules, Rule.ours)) &&
 		slices.Equal(without(s.Routes, Route.routed), without(since.Routes, Route.routed)) &&
 		slices.Equal(without(s.Addresses, Address.formed), without(since.Addresses, Address.formed)) &&

@@ -49,6 +49,7 @@ func TestWhatRoutersCauseIsChatter(t *testing.T) {
 		"a rule of ours less":    {func(s *State) { s.Rules = s.Rules[1:] }, true},
 		"a rule of another less": {func(s *State) { s.Rules = s.Rules[:1] }, false},
 		"a firewall":             {func(s *State) { s.Firewall = 3 }, true},
+		"a policy of IPsec":      {func(s *State) { s.Transforms = true }, false},
 	} {
 		was, is := base(), base()
 		tt.change(&is)

@@ -39,9 +39,10 @@ const (
 	routes6
 	rules
 	firewall
+	transforms
 	links
 
-	all    = addresses | routes | rules | firewall | links
+	all    = addresses | routes | rules | firewall | transforms | links
 	routes = routes4 | routes6
 )
 
@@ -58,6 +59,7 @@ func (s *State) read(what parts) error {
 		{routes6, readRoutes6},
 		{rules, readRules},
 		{firewall, readFirewall},
+		{transforms, readTransforms},
 		{links, readLinks},
 	} {
 		if what&one.part == 0 {

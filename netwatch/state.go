@@ -19,6 +19,9 @@ type State struct {
 	// Firewall is the generation of the nftables ruleset: it changes whenever
 	// anybody commits a change. 0 where the kernel has no nftables.
 	Firewall uint32
+	// Transforms: there are policies of IPsec, so that the kernel may have to encrypt
+	// what leaves.
+	Transforms bool
 }
 
 // Link is one network interface.

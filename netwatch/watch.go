@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -117,7 +118,7 @@ func (f *following) read(now time.Time) (changed bool, err error) {
 
 // Equal reports whether two states, each as it was read, say the same.
 func (s *State) Equal(o *State) bool {
-	return s.Firewall == o.Firewall && slices.Equal(s.Links, o.Links) && slices.Equal(s.Addresses, o.Addresses) &&
+	return s.Firewall == o.Firewall && s.Transforms == o.Transforms && slices.Equal(s.Links, o.Links) && slices.Equal(s.Addresses, o.Addresses) &&
 		slices.Equal(s.Routes, o.Routes) && slices.Equal(s.Rules, o.Rules)
 }
 
@@ -135,6 +136,11 @@ func (w *Watcher) subscribe(b *bell) (func(), error) {
 		listeners = append(listeners, firewall)
 	} else {
 		w.log.Debug("nftables cannot be followed", "error", err)
+	}
+	if ipsec, err := listen(unix.NETLINK_XFRM, ofTransforms, nl.XFRMNLGRP_POLICY); err == nil {
+		listeners = append(listeners, ipsec)
+	} else {
+		w.log.Debug("policies of IPsec cannot be followed", "error", err)
 	}
 	var hearing sync.WaitGroup
 	for _, l := range listeners {

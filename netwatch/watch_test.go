@@ -3,11 +3,13 @@ package netwatch_test
 import (
 	"context"
 	"log/slog"
+	"net"
 	"slices"
 	"sync"
 	"testing"
 
 	"github.com/google/nftables"
+	"github.com/vishvananda/netlink"
 
 	"mifvif/lab"
 	"mifvif/netwatch"
@@ -97,6 +99,23 @@ func TestEveryKindOfChangeIsDelivered(t *testing.T) {
 		must(t, step.do())
 		eventually(t, "the "+step.what+" is delivered", func() bool { st, _ := s.last(); return step.is(st) })
 	}
+}
+
+func TestAPolicyOfIPsecIsDelivered(t *testing.T) {
+	n := newNode(t)
+	s := watch(t, n)
+	policy := func(dir netlink.Dir) *netlink.XfrmPolicy {
+		_, all, _ := net.ParseCIDR("0.0.0.0/0")
+		return &netlink.XfrmPolicy{Dst: all, Src: all, Dir: dir, Action: netlink.XFRM_POLICY_BLOCK}
+	}
+	must(t, n.Do(func() error { return netlink.XfrmPolicyAdd(policy(netlink.XFRM_DIR_IN)) }))
+	if read(t, n).Transforms {
+		t.Error("one about what comes in counts")
+	}
+	must(t, n.Do(func() error { return netlink.XfrmPolicyAdd(policy(netlink.XFRM_DIR_OUT)) }))
+	eventually(t, "that there is one is delivered", func() bool { st, _ := s.last(); return st.Transforms })
+	must(t, n.Do(func() error { return netlink.XfrmPolicyDel(policy(netlink.XFRM_DIR_OUT)) }))
+	eventually(t, "that there is none is delivered", func() bool { st, _ := s.last(); return !st.Transforms })
 }
 
 func TestAFirewallChangeIsDelivered(t *testing.T) {
