@@ -29,6 +29,7 @@ type binding struct {
 	checked time.Time // that the socket is still its owner's; of Forward
 	sock    *socket
 	flood   flood
+	short   shortcut
 	hub     *hub      // ICMP: shared by the sessions of a domain
 	ident   uint16    // ICMP: the identifier on the uplink
 	peers   []peerKey // named destinations; guarded by table.mu
@@ -92,6 +93,7 @@ func (t *Table) end(b *binding) {
 		return
 	}
 	b.gone = true
+	b.withdraw()
 	if b.hub != nil {
 		t.leaveHub(b)
 	} else {

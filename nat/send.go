@@ -141,6 +141,7 @@ func (s *sender) send(m *message) {
 	if last := m.b.lastDst.Load(); *last != m.dst {
 		dst := m.dst
 		m.b.lastDst.Store(&dst)
+		m.b.short.sent = 0
 	}
 	for try := range 3 {
 		if !s.sendmsg(m) {
@@ -155,6 +156,9 @@ func (s *sender) send(m *message) {
 		}
 	}
 	s.judge(m)
+	if s.errno == 0 {
+		s.table.sent(m)
+	}
 }
 
 // told returns who hears of errors that wait in the binding's socket.

@@ -43,9 +43,9 @@ type StreamConfig struct {
 	Learn func(d pvd.Key, dst netip.Addr, rtt time.Duration)
 }
 
-// ErrUntranslatable says that a domain's link is not one that the kernel
-// translates to: without an Ethernet header, or with a smaller MTU than mif0's.
-var ErrUntranslatable = errors.New("TCP to this link is not translated")
+// ErrUntranslatable says that nothing is translated now (see Keep), or not to that
+// domain: its link has no Ethernet header, or a smaller MTU than mif0's.
+var ErrUntranslatable = errors.New("TCP is not translated there")
 
 // Streams are the TCP flows that the kernel translates (RFC 5382): the app's own
 // segments leave with another source, no byte of them is acknowledged here. The
@@ -66,6 +66,7 @@ type Streams struct {
 	leases map[leaseKey]*lease
 	ports  ports
 	raws   map[hubKey]*raw
+	barred bool // see Keep
 	closed bool
 
 	ears    ears
@@ -127,8 +128,11 @@ func (t *Streams) start(f flow.Flow, c Choice, tried []pvd.Key, more bool) (*Str
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := &Stream{table: t, key: pair{f.Src, f.Dst}, choice: c, more: more, tried: tried, began: offload.Now(), syns: 1}
-	if t.closed {
+	switch {
+	case t.closed:
 		return nil, os.ErrClosed
+	case t.barred:
+		return nil, ErrUntranslatable
 	}
 	if t.byApp[s.key] != nil {
 		return nil, os.ErrExist
@@ -147,7 +151,7 @@ func (t *Streams) start(f flow.Flow, c Choice, tried []pvd.Key, more bool) (*Str
 	t.nextID++
 	s.id = t.nextID
 	s.flow = offload.Flow{
-		ID: s.id, App: s.key.src, Dst: s.key.dst, Source: s.lease.source, Mark: c.Domain.Mark(), Ifindex: c.Domain.Ifindex,
+		Proto: flow.TCP, ID: s.id, App: s.key.src, Dst: s.key.dst, Source: s.lease.source, Mark: c.Domain.Mark(), Ifindex: c.Domain.Ifindex,
 	}
 	if err := t.put(s.flow); err != nil {
 		t.giveBack(s.lease)
@@ -234,9 +238,10 @@ func (t *Streams) learn(s *Stream, rtt time.Duration) {
 	}
 }
 
-// Keep takes the programs off interfaces that are no uplinks any more and resets
-// what would not fit through its link any longer.
-func (t *Streams) Keep(set *pvd.Set) {
+// Keep takes the programs off interfaces that are no uplinks any more, and resets
+// what would not fit through its link any longer. While barred, nothing is
+// translated, and all that was is reset.
+func (t *Streams) Keep(set *pvd.Set, barred bool) {
 	var uplinks []int
 	small := make(map[pvd.Key]bool)
 	for _, d := range set.All() {
@@ -244,13 +249,14 @@ func (t *Streams) Keep(set *pvd.Set) {
 		small[d.Key()] = d.MTU < t.cfg.MTU
 	}
 	if err := t.kernel.Keep(uplinks); err != nil {
-		t.log.Warn("a program that translates TCP could not be put back", "error", err)
+		t.log.Warn("a program that translates flows could not be put back", "error", err)
 	}
 	t.mu.Lock()
 	t.ports.refresh()
+	t.barred = barred
 	var lost []*Stream
 	for _, s := range t.byID {
-		if small[s.choice.Domain.Key()] {
+		if barred || small[s.choice.Domain.Key()] {
 			lost = append(lost, s)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 // ledger plays the kernel: it translates nothing and counts what it is told.
 type ledger struct {
 	room    int
+	mu      sync.Mutex
 	flows   map[uint64]offload.Flow
 	passed  map[uint64]offload.Traffic
 	uplinks []int
@@ -28,6 +30,8 @@ type ledger struct {
 var errNoRoom = errors.New("the map is full")
 
 func (k *ledger) Put(f offload.Flow) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	if len(k.flows) >= k.room {
 		return errNoRoom
 	}
@@ -36,11 +40,24 @@ func (k *ledger) Put(f offload.Flow) error {
 }
 
 func (k *ledger) Delete(f offload.Flow) offload.Traffic {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	delete(k.flows, f.ID)
 	return k.passed[f.ID]
 }
 
-func (k *ledger) Traffic(f offload.Flow) offload.Traffic { return k.passed[f.ID] }
+func (k *ledger) Traffic(f offload.Flow) offload.Traffic {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.passed[f.ID]
+}
+
+// pass has so much of a flow pass.
+func (k *ledger) pass(id uint64, t offload.Traffic) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.passed[id] = t
+}
 
 func (k *ledger) All(see func(uint64, offload.Traffic)) error {
 	for id := range k.flows {
@@ -334,14 +351,29 @@ func TestAnUplinkThatShrinksEndsItsStreams(t *testing.T) {
 	s, k, _ := streams(t, 100)
 	d := *onE1.Domain
 	one := begin(t, s, server, false)
-	s.Keep(pvd.NewSet([]*pvd.Domain{&d}))
+	s.Keep(pvd.NewSet([]*pvd.Domain{&d}), false)
 	if one.gone || len(k.uplinks) != 1 {
 		t.Errorf("gone: %v, uplinks: %v", one.gone, k.uplinks)
 	}
 	small := d
 	small.MTU = 1400
-	s.Keep(pvd.NewSet([]*pvd.Domain{&small}))
+	s.Keep(pvd.NewSet([]*pvd.Domain{&small}), false)
 	if !one.gone {
 		t.Error("it goes on")
 	}
+}
+
+func TestNothingIsTranslatedWhileItIsBarred(t *testing.T) {
+	s, k, _ := streams(t, 100)
+	set := pvd.NewSet([]*pvd.Domain{onE1.Domain})
+	one := begin(t, s, server, false)
+	s.Keep(set, true)
+	if !one.gone || len(k.flows) > 0 {
+		t.Error("it goes on")
+	}
+	if _, err := s.Open(flowOf(app, server), synOf(app, server), onE1, nil, false); !errors.Is(err, ErrUntranslatable) {
+		t.Errorf("another one: %v", err)
+	}
+	s.Keep(set, false)
+	begin(t, s, server, false)
 }

@@ -36,10 +36,12 @@ func (t *Table) Run(ctx context.Context) error {
 
 // sweep ends the bindings that have been idle for too long.
 func (t *Table) sweep() {
-	now := t.since(t.now())
+	at := t.now()
+	now := t.since(at)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for b := range t.bindings {
+		b.review(at)
 		if time.Duration(now-b.used.Load()) > b.idle() {
 			t.end(b)
 		}
@@ -103,6 +105,7 @@ type Record struct {
 	Rule, Actor, Reason string
 	Started             time.Time
 	TxBytes, RxBytes    uint64
+	Offloaded           bool // the kernel translates what goes to that destination
 }
 
 // Flows returns the live bindings in no particular order.
@@ -126,11 +129,12 @@ func (b *binding) record() Record {
 	if b.hub != nil {
 		source = netip.AddrPortFrom(source.Addr(), b.ident)
 	}
+	tx, rx, short := b.carried()
 	return Record{
 		ID: b.id, Flow: flow.Flow{Proto: b.app.proto, Src: b.app.app, Dst: b.called(), DSCP: b.dscp},
 		Domain: b.choice.Domain, Source: source,
 		Rule: b.choice.Rule, Actor: b.choice.Actor, Reason: b.choice.Reason,
-		Started: b.began, TxBytes: b.txBytes.Load(), RxBytes: b.rxBytes.Load(),
+		Started: b.began, TxBytes: tx, RxBytes: rx, Offloaded: short,
 	}
 }
 

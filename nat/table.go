@@ -46,6 +46,9 @@ type Config struct {
 	// Moved is told of an app socket whose binding was ended when it gets the next
 	// one on another domain. It must not block or call the Table; nil: nobody is.
 	Moved func(f flow.Flow, from, to *pvd.Domain, why string)
+	// Kernel translates what keeps going to one destination; nil: nothing is. It is
+	// closed by somebody else.
+	Kernel Kernel
 	// Ended is told what a binding was when it ends. It must not block or call the
 	// Table; nil: nobody is.
 	Ended func(Record)
@@ -61,6 +64,8 @@ type Choice struct {
 	// family; the zero Addr: where they say. What comes back from there comes
 	// from the destination as far as the app can see.
 	Real netip.Addr
+	// Direct: the kernel may translate what keeps going to one destination.
+	Direct bool
 	// Hold keeps the binding when its domain dies; Tell sends the app an ICMP
 	// error then. Otherwise the next packet is decided anew.
 	Hold, Tell          bool
@@ -91,6 +96,7 @@ type Table struct {
 	shares   *quota.Shares
 	hubs     map[hubKey]*hub
 	departed map[appKey]departure
+	barred   bool // see Keep
 	closed   bool
 
 	sender  sender

@@ -25,6 +25,7 @@ func (b *binding) arrived(arrivals []arrival) {
 	}
 	tr.leave(b)
 	b.rxPkts.Add(uint64(len(arrivals)))
+	b.table.came(b, arrivals)
 }
 
 // Limits of a train.

@@ -31,7 +31,8 @@ func (r *Relay) carry(h tun.Header, f flow.Flow, info *packet.Info, data []byte)
 	if r.cfg.NAT.Forward(h, info, data, r.cfg.Scheduler.Named(f)) {
 		return
 	}
-	if _, ok := r.identify(&f, asked); !ok {
+	in, ok := r.identify(&f, asked)
+	if !ok {
 		return
 	}
 	d := r.cfg.Scheduler.Pick(f)
@@ -48,6 +49,9 @@ func (r *Relay) carry(h tun.Header, f flow.Flow, info *packet.Info, data []byte)
 		if r.cfg.Scheduler.Needs().Owner { // else whose it is keeps flows together, and no more
 			to.Owner = f.Owner
 		}
+		// Whose socket it is must be looked at now and then, what holds outlives its
+		// mark, and a command has a device of its own.
+		to.Direct = in == nil && !to.Owner.Known && !to.Hold
 		switch {
 		case c.To.IsValid():
 			to.Real = c.To

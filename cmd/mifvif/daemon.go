@@ -41,33 +41,33 @@ type daemon struct {
 	config  atomic.Pointer[config.Config]
 	current atomic.Pointer[pvd.Set]
 
-	device    *tun.Device
-	owners    owners
-	sampler   *sampler
-	uplinks   *uplinks.Set
-	scheduler *scheduler.Scheduler
-	nat       *nat.Table
-	streams   *nat.Streams // nil where the kernel cannot translate TCP
-	// untranslated says why it cannot, "" where it can.
-	untranslated string
-	names        *dns.Names
-	found64      found[netip.Prefix]
-	designated   found[pvd.Resolver]
-	resolver     *dns.Server
-	relay        *relay.Relay
-	past         *relay.Past
-	host         *host.Pointed
-	validator    *probe.Validator
-	additional   *additional.Fetcher
-	publisher    *publisher
-	news         *news
-	events       control.Events
-	commands     commands
-	carried      carried
-	trouble      atomic.Pointer[string] // what could not be put in force, nil when all could
-	refused      atomic.Pointer[string] // why the file is not in force as it is now, nil when it is
-	single       atomic.Pointer[string] // why the Multipath TCP that rules ask for cannot be used, nil if it can
-	unasked      atomic.Bool            // the host's resolver could not be pointed at ours
+	device     *tun.Device
+	owners     owners
+	sampler    *sampler
+	uplinks    *uplinks.Set
+	scheduler  *scheduler.Scheduler
+	nat        *nat.Table
+	streams    *nat.Streams // nil where the kernel cannot translate TCP
+	names      *dns.Names
+	found64    found[netip.Prefix]
+	designated found[pvd.Resolver]
+	resolver   *dns.Server
+	relay      *relay.Relay
+	past       *relay.Past
+	host       *host.Pointed
+	validator  *probe.Validator
+	additional *additional.Fetcher
+	publisher  *publisher
+	news       *news
+	events     control.Events
+	commands   commands
+	carried    carried
+	trouble    atomic.Pointer[string] // what could not be put in force, nil when all could
+	refused    atomic.Pointer[string] // why the file is not in force as it is now, nil when it is
+	single     atomic.Pointer[string] // why the Multipath TCP that rules ask for cannot be used, nil if it can
+	// untranslated is why the kernel translates no flows, nil where it does.
+	untranslated atomic.Pointer[string]
+	unasked      atomic.Bool // the host's resolver could not be pointed at ours
 
 	overruled atomic.Pointer[[]string] // other programs' rules that come after mifvif's
 }
@@ -118,13 +118,14 @@ func (d *daemon) makeStations(cfg *config.Config) error {
 	var err error
 	limits := cfg.Limits
 	d.past = relay.NewPast()
+	kernel := d.newKernel(limits.TCPFlows + limits.UDPFlows)
 	d.nat, err = nat.New(nat.Config{
-		Max: limits.UDPFlows, MTU: d.device.MTU(), PerSource: limits.PerSource, Holder: d.holder, Owner: d.owner, Moved: d.news.Moved, Ended: d.past.Binding,
+		Max: limits.UDPFlows, MTU: d.device.MTU(), Kernel: kernel, PerSource: limits.PerSource, Holder: d.holder, Owner: d.owner, Moved: d.news.Moved, Ended: d.past.Binding,
 	}, d.device, d.uplinks, d.log)
 	if err != nil {
 		return err
 	}
-	if d.streams, err = d.newStreams(limits.TCPFlows); err != nil {
+	if d.streams, err = d.newStreams(kernel); err != nil {
 		return err
 	}
 	d.resolver, err = dns.New(dns.Config{Chooser: d.chooser(), Dialer: d.uplinks, Families: d.families, Learned: d.names.Learn, AliasName: d.names.AliasName, Found64: d.found64.deliver, Designated: d.designated.deliver, Sort: nat.SortDestinations, Multicast: d.multicast}, d.log)

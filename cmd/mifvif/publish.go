@@ -239,9 +239,7 @@ func (p *publisher) publish() {
 		d := set.ByKey(k)
 		return d != nil && d.Owns(source) && !p.drains.over(d.Name)
 	})
-	if p.d.streams != nil {
-		p.d.streams.Keep(set)
-	}
+	p.translate(set)
 	for _, e := range pvd.Diff(old, set) {
 		p.d.log.Info("domain changed", "type", e.Type, "pvd", e.PvD, "detail", e.Detail)
 		p.d.tell(e.Type, e.PvD, e.Detail)

@@ -101,8 +101,8 @@ func (d *daemon) standing() []string {
 	if text := d.single.Load(); text != nil {
 		out = append(out, "rules ask for Multipath TCP, which cannot be used: "+*text)
 	}
-	if d.untranslated != "" && asksTranslation(&d.config.Load().Policy) {
-		out = append(out, "path: translate asks for what this host cannot, so TCP is terminated: "+d.untranslated)
+	if text := d.untranslated.Load(); text != nil && asksTranslation(&d.config.Load().Policy) {
+		out = append(out, "rules ask for path: translate, which cannot be had, so TCP is terminated: "+*text)
 	}
 	if all := d.overruled.Load(); all != nil {
 		out = append(out, *all...)
@@ -207,12 +207,12 @@ func (d *daemon) flows() []control.Flow {
 	}
 	for _, r := range d.relay.Flows() {
 		out = append(out, d.restate("t", r.ID, r.Flow, r.Domain, r.Source, r.Started, control.Flow{
-			Rule: r.Rule, Actor: r.Actor, Reason: r.Reason, Path: pathOf(&r), State: r.State, TxBytes: r.TxBytes, RxBytes: r.RxBytes, MPTCP: subflows(&r),
+			Rule: r.Rule, Actor: r.Actor, Reason: r.Reason, Path: path(r.Offloaded, "terminated"), State: r.State, TxBytes: r.TxBytes, RxBytes: r.RxBytes, MPTCP: subflows(&r),
 		}))
 	}
 	for _, r := range d.nat.Flows() {
 		out = append(out, d.restate("u", r.ID, r.Flow, r.Domain, r.Source, r.Started, control.Flow{
-			Rule: r.Rule, Actor: r.Actor, Reason: r.Reason, Path: "translated", State: "bound", TxBytes: r.TxBytes, RxBytes: r.RxBytes,
+			Rule: r.Rule, Actor: r.Actor, Reason: r.Reason, Path: path(r.Offloaded, "translated"), State: "bound", TxBytes: r.TxBytes, RxBytes: r.RxBytes,
 		}))
 	}
 	inside := make(map[byte]*owner.Table)
@@ -223,12 +223,12 @@ func (d *daemon) flows() []control.Flow {
 	return out
 }
 
-// pathOf is the word for who carries a TCP flow.
-func pathOf(r *relay.Record) string {
-	if r.Offloaded {
+// path is the word for who carries a flow: the kernel, or else the house in its way.
+func path(offloaded bool, otherwise string) string {
+	if offloaded {
 		return "offloaded"
 	}
-	return "terminated"
+	return otherwise
 }
 
 // subflows restates the paths of a TCP flow.

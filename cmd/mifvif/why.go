@@ -161,7 +161,7 @@ func (d *daemon) decided(id string) (flow.Flow, *control.Decision, bool) {
 	}
 	for _, r := range d.nat.Flows() {
 		if id[0] == 'u' && r.ID == n {
-			return r.Flow, restated(&relay.Record{Flow: r.Flow, Domain: r.Domain, Source: r.Source, Rule: r.Rule, Actor: r.Actor, Reason: r.Reason}), true
+			return r.Flow, restated(&relay.Record{Flow: r.Flow, Domain: r.Domain, Source: r.Source, Rule: r.Rule, Actor: r.Actor, Reason: r.Reason, Offloaded: r.Offloaded}), true
 		}
 	}
 	if r, ok := d.past.Find(id[0] == 't', n); ok && (id[0] == 't' || id[0] == 'u') {
@@ -174,7 +174,7 @@ func (d *daemon) decided(id string) (flow.Flow, *control.Decision, bool) {
 func restated(r *relay.Record) *control.Decision {
 	return &control.Decision{
 		PvD: r.Domain.Name, Source: r.Source.Addr().String(), Interface: r.Domain.Interface, Rule: r.Rule, Actor: r.Actor, Reason: r.Reason,
-		Path: pathWord(r.Flow.Proto, scheduler.PathTerminate),
+		Path: path(r.Offloaded, pathWord(r.Flow.Proto, scheduler.PathTerminate)),
 	}
 }
 

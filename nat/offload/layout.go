@@ -3,15 +3,17 @@ package offload
 import (
 	"encoding/binary"
 	"net/netip"
+
+	"mifvif/flow"
 )
 
-// key is the five-tuple of a segment as it enters: addresses and ports in the
+// key is the five-tuple of a packet as it enters: addresses and ports in the
 // order of the network, an IPv4 address in the first four bytes. The programs
 // build the same on their stack.
 type key struct {
 	Src, Dst         [16]byte
 	SrcPort, DstPort [2]byte
-	Family           uint32 // 4 or 6
+	Family, Proto    uint16 // 4 or 6; TCP or UDP
 }
 
 // Offsets in key and its size.
@@ -21,10 +23,11 @@ const (
 	keySrcPort = 32
 	keyDstPort = 34
 	keyFamily  = 36
+	keyProto   = 38
 	keySize    = 40
 )
 
-// value says what becomes of a segment, and counts.
+// value says what becomes of a packet, and counts.
 type value struct {
 	Addr    [16]byte // what its source (mif0) or destination (uplink) is rewritten to
 	Port    [2]byte
@@ -61,9 +64,9 @@ const (
 	valSize    = 88
 )
 
-// newKey returns the key of segments from src to dst.
-func newKey(src, dst netip.AddrPort) key {
-	k := key{Src: address(src.Addr()), Dst: address(dst.Addr()), SrcPort: port(src), DstPort: port(dst), Family: 4}
+// newKey returns the key of packets from src to dst.
+func newKey(proto flow.Proto, src, dst netip.AddrPort) key {
+	k := key{Src: address(src.Addr()), Dst: address(dst.Addr()), SrcPort: port(src), DstPort: port(dst), Family: 4, Proto: uint16(proto)}
 	if src.Addr().Is6() {
 		k.Family = 6
 	}

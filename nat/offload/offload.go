@@ -14,10 +14,14 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"mifvif/flow"
 )
 
-// Flow is a TCP flow as both sides have it. All addresses are of one family.
+// Flow is a flow of TCP or UDP as both sides have it. All addresses are of one
+// family.
 type Flow struct {
+	Proto    flow.Proto
 	ID       uint64         // comes back with what is counted; not 0
 	App, Dst netip.AddrPort // what the app sends from, and to
 	Source   netip.AddrPort // what it leaves from
@@ -45,6 +49,8 @@ type Traffic struct{ Tx, Rx Side }
 type Offload struct {
 	out, in *ebpf.Map // by what apps send, and by what comes back
 	device  int       // mif0
+	life    sync.RWMutex
+	over    bool // guarded by life, which is held for reading while a map is in use
 
 	mu      sync.Mutex
 	egress  *ebpf.Program
@@ -54,17 +60,17 @@ type Offload struct {
 }
 
 // New loads the programs for at most so many flows through the device with an
-// index; it attaches nothing yet. An error says that this kernel cannot, or that
-// the process may not.
-func New(device, flows int) (*Offload, error) {
+// index and an MTU; it attaches nothing yet. An error says that this kernel cannot,
+// or that the process may not.
+func New(device, mtu, flows int) (*Offload, error) {
 	o := &Offload{device: device, links: make(map[int]link.Link)}
-	if err := o.load(flows); err != nil {
-		return nil, errors.Join(fmt.Errorf("load the programs that translate TCP: %w", err), o.Close())
+	if err := o.load(mtu, flows); err != nil {
+		return nil, errors.Join(fmt.Errorf("load the programs that translate: %w", err), o.Close())
 	}
 	return o, nil
 }
 
-func (o *Offload) load(flows int) (err error) {
+func (o *Offload) load(mtu, flows int) (err error) {
 	if o.out, err = newMap("mifvif_out", flows); err != nil {
 		return err
 	}
@@ -74,7 +80,7 @@ func (o *Offload) load(flows int) (err error) {
 	if o.egress, err = newProgram("mifvif_egress", ebpf.AttachTCXEgress, egress(o.out.FD())); err != nil {
 		return err
 	}
-	o.ingress, err = newProgram("mifvif_ingress", ebpf.AttachTCXIngress, ingress(o.in.FD()))
+	o.ingress, err = newProgram("mifvif_ingress", ebpf.AttachTCXIngress, ingress(o.in.FD(), mtu))
 	return err
 }
 
@@ -109,13 +115,18 @@ func (o *Offload) Put(f Flow) error {
 
 // enter puts a flow into both maps, or into none.
 func (o *Offload) enter(f Flow) error {
+	o.life.RLock()
+	defer o.life.RUnlock()
+	if o.over {
+		return os.ErrClosed
+	}
 	out := value{Addr: address(f.Source.Addr()), Port: port(f.Source), Mark: f.Mark, Ifindex: uint32(f.Ifindex), ID: f.ID}
 	in := value{Addr: address(f.App.Addr()), Port: port(f.App), Ifindex: uint32(o.device), ID: f.ID}
-	back := newKey(f.Dst, f.Source)
+	back := newKey(f.Proto, f.Dst, f.Source)
 	if err := o.in.Update(back, in, ebpf.UpdateNoExist); err != nil {
 		return fmt.Errorf("translate %s: %w", f.Source, err)
 	}
-	if err := o.out.Update(newKey(f.App, f.Dst), out, ebpf.UpdateNoExist); err != nil {
+	if err := o.out.Update(newKey(f.Proto, f.App, f.Dst), out, ebpf.UpdateNoExist); err != nil {
 		return errors.Join(fmt.Errorf("translate %s: %w", f.App, err), o.in.Delete(back))
 	}
 	return nil
@@ -124,16 +135,31 @@ func (o *Offload) enter(f Flow) error {
 // Delete leaves the flow to the kernel's usual way again and returns what has
 // passed.
 func (o *Offload) Delete(f Flow) Traffic {
-	t := o.Traffic(f)
-	_ = o.out.Delete(newKey(f.App, f.Dst)) // fails where it is not there
-	_ = o.in.Delete(newKey(f.Dst, f.Source))
+	o.life.RLock()
+	defer o.life.RUnlock()
+	if o.over {
+		return Traffic{}
+	}
+	t := o.traffic(f)
+	_ = o.out.Delete(newKey(f.Proto, f.App, f.Dst)) // fails where it is not there
+	_ = o.in.Delete(newKey(f.Proto, f.Dst, f.Source))
 	return t
 }
 
 // Traffic returns what has passed of a flow, nothing where it is not translated.
 func (o *Offload) Traffic(f Flow) Traffic {
+	o.life.RLock()
+	defer o.life.RUnlock()
+	if o.over {
+		return Traffic{}
+	}
+	return o.traffic(f)
+}
+
+// traffic is Traffic while o.life is held.
+func (o *Offload) traffic(f Flow) Traffic {
 	var out, in value
-	if o.out.Lookup(newKey(f.App, f.Dst), &out) != nil || o.in.Lookup(newKey(f.Dst, f.Source), &in) != nil {
+	if o.out.Lookup(newKey(f.Proto, f.App, f.Dst), &out) != nil || o.in.Lookup(newKey(f.Proto, f.Dst, f.Source), &in) != nil {
 		return Traffic{}
 	}
 	return Traffic{out.side(), in.side()}
@@ -148,6 +174,11 @@ func (v *value) side() Side {
 // All calls see with what has passed of every flow, by ID. A flow that is put in or
 // taken out meanwhile may be left out.
 func (o *Offload) All(see func(id uint64, t Traffic)) error {
+	o.life.RLock()
+	defer o.life.RUnlock()
+	if o.over {
+		return nil
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	came := make(map[uint64]Side)
@@ -266,6 +297,9 @@ func hangs(l link.Link) bool {
 
 // Close takes everything out of the kernel.
 func (o *Offload) Close() error {
+	o.life.Lock()
+	defer o.life.Unlock()
+	o.over = true
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for i, l := range o.links {

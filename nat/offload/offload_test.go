@@ -10,6 +10,7 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"mifvif/flow"
 	heads "mifvif/packet"
 )
 
@@ -23,7 +24,7 @@ func loaded(t *testing.T, flows ...Flow) *Offload {
 		}
 		t.Skip("programs are loaded by root only")
 	}
-	o, err := New(1, 100)
+	o, err := New(1, 1500, 100)
 	if err != nil {
 		t.Fatalf("%+v", err)
 	}
@@ -56,11 +57,11 @@ func (o *Offload) received(t *testing.T, p []byte) (int32, []byte) {
 
 var (
 	flow4 = Flow{
-		ID: 1, App: netip.MustParseAddrPort("198.18.0.1:4000"), Dst: netip.MustParseAddrPort("203.0.113.1:80"),
+		Proto: flow.TCP, ID: 1, App: netip.MustParseAddrPort("198.18.0.1:4000"), Dst: netip.MustParseAddrPort("203.0.113.1:80"),
 		Source: netip.MustParseAddrPort("10.0.0.2:1025"), Ifindex: 2,
 	}
 	flow6 = Flow{
-		ID: 2, App: netip.MustParseAddrPort("[2001:2::1]:4000"), Dst: netip.MustParseAddrPort("[2001:db8::1]:80"),
+		Proto: flow.TCP, ID: 2, App: netip.MustParseAddrPort("[2001:2::1]:4000"), Dst: netip.MustParseAddrPort("[2001:db8::1]:80"),
 		Source: netip.MustParseAddrPort("[2001:db8:1::2]:1025"), Ifindex: 2,
 	}
 )
@@ -91,11 +92,10 @@ func TestWhatIsNoneOfOursIsLeftAlone(t *testing.T) {
 	for name, p := range map[string][]byte{
 		"another port":           heads.AppendAck(nil, flow4.Dst, netip.MustParseAddrPort("10.0.0.2:1026"), 7, 9),
 		"another server":         heads.AppendAck(nil, netip.MustParseAddrPort("203.0.113.2:80"), flow4.Source, 7, 9),
-		"a new connection":       edit(flow4, func(p []byte) { p[33] = heads.TCPSyn }),
-		"a new connection, v6":   edit(flow6, func(p []byte) { p[53] = heads.TCPSyn }),
 		"a fragment":             edit(flow4, func(p []byte) { p[6] = 0x20 }),
 		"a later fragment":       edit(flow4, func(p []byte) { p[7] = 1 }),
 		"IP options":             edit(flow4, func(p []byte) { p[0] = 0x46 }),
+		"a new connection":       heads.AppendAck(nil, flow4.Dst, netip.AddrPortFrom(flow4.Source.Addr(), 22), 7, 9),
 		"UDP":                    edit(flow4, func(p []byte) { p[9] = 17 }),
 		"an extension header":    edit(flow6, func(p []byte) { p[6] = 0 }),
 		"longer than it is":      edit(flow4, func(p []byte) { p[32] = 0xf0 }),
@@ -186,7 +186,7 @@ func TestAFlowIsThereUntilItIsDeleted(t *testing.T) {
 func TestManyAreReadTogether(t *testing.T) {
 	loaded(t) // skips
 	const flows = 3*batchSize + 7
-	o, err := New(1, flows)
+	o, err := New(1, 1500, flows)
 	if err != nil {
 		t.Fatal(err)
 	}

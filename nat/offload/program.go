@@ -25,6 +25,7 @@ const (
 // Flags of the checksum helpers.
 const (
 	pseudoHeader = 1 << 4
+	mayBeNone    = 1 << 5
 	checksumIPv6 = 1 << 7 // Linux 6.16: the sum of the whole packet stays
 )
 
@@ -32,7 +33,7 @@ const (
 const (
 	stackKey = -keySize
 	stackIP  = -80  // the IP header, 40 bytes
-	stackTCP = -104 // the TCP header without options, 20 bytes
+	stackL4  = -104 // the transport's header without options, at most 20 bytes
 	stackEth = -120 // an Ethernet header to be
 	ethLen   = 14
 )
@@ -62,16 +63,33 @@ func families() []family {
 	}
 }
 
+// transport is what differs between TCP and UDP.
+type transport struct {
+	name   string
+	number int32
+	header int32 // bytes without options
+	sum    int32 // offset of the checksum
+	// flags of the checksum helpers: UDP over IPv4 may have none (RFC 768).
+	flags int32
+}
+
+func transports() []transport {
+	return []transport{
+		{"tcp", unix.IPPROTO_TCP, 20, 16, 0},
+		{"udp", unix.IPPROTO_UDP, 8, 6, mayBeNone},
+	}
+}
+
 // egress is the program of mif0: it gives the segments of apps their source on
 // the uplink and sends them there.
 func egress(flows int) asm.Instructions {
 	p := asm.Instructions{asm.Mov.Reg(packet, asm.R1)}
-	return append(p, program(flows, direction{l3: 0, rewritten: keySrc, onward: toUplink})...)
+	return append(p, program(flows, direction{l3: 0, rewritten: keySrc, decided: true, onward: toUplink})...)
 }
 
 // ingress is the program of an uplink: it gives answers the destination that the
 // app has, and has them come in by mif0.
-func ingress(flows int) asm.Instructions {
+func ingress(flows, mtu int) asm.Instructions {
 	p := asm.Instructions{
 		asm.Mov.Reg(packet, asm.R1),
 		// What is somebody else's, or of a VLAN, is not the uplink's.
@@ -80,13 +98,15 @@ func ingress(flows int) asm.Instructions {
 		asm.LoadMem(asm.R1, packet, skbVLANPresent, asm.Word),
 		asm.JNE.Imm(asm.R1, 0, "next"),
 	}
-	return append(p, program(flows, direction{l3: ethLen, rewritten: keyDst, onward: toApp})...)
+	return append(p, program(flows, direction{l3: ethLen, rewritten: keyDst, longest: int32(mtu), onward: toApp})...)
 }
 
 // direction is what differs between the two programs.
 type direction struct {
 	l3        int32 // where the IP header begins
 	rewritten int32 // the address in the key that is
+	decided   bool  // the house sees every SYN
+	longest   int32 // UDP that is longer is not for us: mif0 would not take it; 0: any is
 	onward    func(family) asm.Instructions
 }
 
@@ -99,54 +119,85 @@ func program(flows int, d direction) (p asm.Instructions) {
 	p = append(p, asm.Ja.Label("next"))
 	for _, f := range families() {
 		p = append(p, label("ip"+f.name, parse(f, d))...)
-		p = append(p, lookUp(flows, f)...)
-		p = append(p, count(f)...)
-		p = append(p, rewrite(f, d)...)
-		p = append(p, d.onward(f)...)
+		for _, t := range transports() {
+			p = append(p, asm.JEq.Imm(asm.R1, t.number, t.name+f.name))
+		}
+		p = append(p, asm.Ja.Label("next"))
+		for _, t := range transports() {
+			v := variant{f, t}
+			p = append(p, label(t.name+f.name, v.parse(d))...)
+			p = append(p, v.lookUp(flows)...)
+			p = append(p, v.count()...)
+			p = append(p, v.rewrite(d)...)
+			p = append(p, d.onward(f)...)
+		}
 	}
 	p = append(p, label("next", asm.Instructions{asm.Mov.Imm(asm.R0, verdictNext), asm.Return()})...)
 	return append(p, label("drop", asm.Instructions{asm.Mov.Imm(asm.R0, verdictDrop), asm.Return()})...)
 }
 
-// parse copies the headers of a whole TCP segment without IP options to the stack,
-// with the length of its payload in R8; anything else is not for us. The first SYN
-// is the house's to decide about, and nobody's if it comes from outside.
+// variant is one of the four kinds of packets.
+type variant struct {
+	family
+	transport transport
+}
+
+// label returns a name that no other variant has.
+func (v variant) label(what string) string { return what + v.transport.name + v.name }
+
+// parse copies the IP header of a packet that is whole and has no IP options to the
+// stack, and leaves the protocol in R1 and what follows the header, in bytes, in
+// R8; anything else is not for us.
 func parse(f family, d direction) asm.Instructions {
 	var p asm.Instructions
 	p = append(p, load(d.l3, stackIP, f.header)...)
-	if f.number == 4 {
-		p = append(p,
-			asm.LoadMem(asm.R1, asm.RFP, stackIP, asm.Byte),
-			asm.JNE.Imm(asm.R1, 0x45, "next"),
-			asm.LoadMem(asm.R1, asm.RFP, stackIP+6, asm.Half), // fragments
-			asm.HostTo(asm.BE, asm.R1, asm.Half),
-			asm.And.Imm(asm.R1, 0x3fff),
-			asm.JNE.Imm(asm.R1, 0, "next"),
-			asm.LoadMem(asm.R1, asm.RFP, stackIP+9, asm.Byte),
-			asm.JNE.Imm(asm.R1, unix.IPPROTO_TCP, "next"),
-			asm.LoadMem(payload, asm.RFP, stackIP+2, asm.Half),
-			asm.HostTo(asm.BE, payload, asm.Half),
-			asm.Sub.Imm(payload, f.header),
-		)
-	} else {
-		p = append(p,
-			asm.LoadMem(asm.R1, asm.RFP, stackIP+6, asm.Byte),
-			asm.JNE.Imm(asm.R1, unix.IPPROTO_TCP, "next"),
+	if f.number == 6 {
+		return append(p,
 			asm.LoadMem(payload, asm.RFP, stackIP+4, asm.Half),
 			asm.HostTo(asm.BE, payload, asm.Half),
+			asm.LoadMem(asm.R1, asm.RFP, stackIP+6, asm.Byte),
 		)
 	}
-	p = append(p, load(d.l3+f.header, stackTCP, 20)...)
 	return append(p,
-		asm.LoadMem(asm.R1, asm.RFP, stackTCP+12, asm.Byte), // data offset, in the upper half
-		asm.RSh.Imm(asm.R1, 4),
-		asm.LSh.Imm(asm.R1, 2),
-		asm.Sub.Reg(payload, asm.R1),
-		asm.JSLT.Imm(payload, 0, "next"),
-		asm.LoadMem(asm.R1, asm.RFP, stackTCP+13, asm.Byte),
-		asm.And.Imm(asm.R1, tcpSYN|tcpACK),
-		asm.JEq.Imm(asm.R1, tcpSYN, "next"),
+		asm.LoadMem(asm.R1, asm.RFP, stackIP, asm.Byte),
+		asm.JNE.Imm(asm.R1, 0x45, "next"),
+		asm.LoadMem(asm.R1, asm.RFP, stackIP+6, asm.Half), // fragments
+		asm.HostTo(asm.BE, asm.R1, asm.Half),
+		asm.And.Imm(asm.R1, 0x3fff),
+		asm.JNE.Imm(asm.R1, 0, "next"),
+		asm.LoadMem(payload, asm.RFP, stackIP+2, asm.Half),
+		asm.HostTo(asm.BE, payload, asm.Half),
+		asm.Sub.Imm(payload, f.header),
+		asm.LoadMem(asm.R1, asm.RFP, stackIP+9, asm.Byte),
 	)
+}
+
+// parse copies the transport's header to the stack and leaves the length of the
+// payload in R8. An app's SYN is the house's to decide about; the server's is one
+// of both opening at a time (RFC 5382 REQ-2).
+func (v variant) parse(d direction) asm.Instructions {
+	p := load(d.l3+v.header, stackL4, v.transport.header)
+	if v.transport.number == unix.IPPROTO_UDP {
+		if d.longest > 0 {
+			p = append(p, asm.JGT.Imm(payload, d.longest-v.header, "next"))
+		}
+		p = append(p, asm.Sub.Imm(payload, v.transport.header))
+	} else {
+		p = append(p,
+			asm.LoadMem(asm.R1, asm.RFP, stackL4+12, asm.Byte), // data offset, in the upper half
+			asm.RSh.Imm(asm.R1, 4),
+			asm.LSh.Imm(asm.R1, 2),
+			asm.Sub.Reg(payload, asm.R1),
+		)
+		if d.decided {
+			p = append(p,
+				asm.LoadMem(asm.R1, asm.RFP, stackL4+13, asm.Byte),
+				asm.And.Imm(asm.R1, tcpSYN|tcpACK),
+				asm.JEq.Imm(asm.R1, tcpSYN, "next"),
+			)
+		}
+	}
+	return append(p, asm.JSLT.Imm(payload, 0, "next"))
 }
 
 // TCP's flags (RFC 9293 3.1).
@@ -159,18 +210,19 @@ const (
 
 // lookUp builds the key and leaves the value in R7; a segment that has none is not
 // for us.
-func lookUp(flows int, f family) (p asm.Instructions) {
+func (v variant) lookUp(flows int) (p asm.Instructions) {
 	p = append(p, asm.Mov.Imm(asm.R1, 0))
 	for off := int16(0); off < keySize; off += 8 {
 		p = append(p, asm.StoreMem(asm.RFP, stackKey+off, asm.R1, asm.DWord))
 	}
-	for off := int16(0); off < int16(f.addr); off += 4 {
-		p = append(p, move(stackIP+int16(f.src)+off, stackKey+keySrc+off)...)
-		p = append(p, move(stackIP+int16(f.dst)+off, stackKey+keyDst+off)...)
+	for off := int16(0); off < int16(v.addr); off += 4 {
+		p = append(p, move(stackIP+int16(v.src)+off, stackKey+keySrc+off)...)
+		p = append(p, move(stackIP+int16(v.dst)+off, stackKey+keyDst+off)...)
 	}
-	p = append(p, move(stackTCP, stackKey+keySrcPort)...) // both ports
+	p = append(p, move(stackL4, stackKey+keySrcPort)...) // both ports
 	return append(p,
-		asm.StoreImm(asm.RFP, stackKey+keyFamily, int64(f.number), asm.Word),
+		asm.StoreImm(asm.RFP, stackKey+keyFamily, int64(v.number), asm.Half),
+		asm.StoreImm(asm.RFP, stackKey+keyProto, int64(v.transport.number), asm.Half),
 		asm.LoadMapPtr(asm.R1, flows),
 		asm.Mov.Reg(asm.R2, asm.RFP),
 		asm.Add.Imm(asm.R2, stackKey),
@@ -180,74 +232,96 @@ func lookUp(flows int, f family) (p asm.Instructions) {
 	)
 }
 
-// count notes the segment in its value. A flow's segments pass one after the
-// other, but for those that several processors have at once: what is added up is
-// added atomically, of the rest the last one counts.
-func count(f family) (p asm.Instructions) {
-	named := func(what string) string { return what + f.name }
-	// R9 is the number behind the segment, of which SYN and FIN are one each.
+// count notes the packet in its value. A flow's packets pass one after the other,
+// but for those that several processors have at once: what is added up is added
+// atomically, of the rest the last one counts.
+func (v variant) count() asm.Instructions {
+	if v.transport.number == unix.IPPROTO_UDP {
+		return append(v.now(), v.add()...)
+	}
+	p := append(v.numbers(), v.now()...)
 	p = append(p,
-		asm.LoadMem(asm.R9, asm.RFP, stackTCP+4, asm.Word),
-		asm.HostTo(asm.BE, asm.R9, asm.Word),
-		asm.Add.Reg32(asm.R9, payload),
-		asm.LoadMem(asm.R2, asm.RFP, stackTCP+13, asm.Byte),
-		asm.JSet.Imm(asm.R2, tcpSYN|tcpFIN, named("numbered")),
-		asm.JSet.Imm(asm.R2, tcpRST, named("end")),
-		asm.Ja.Label(named("flags")),
-		asm.Add.Imm32(asm.R9, 1).WithSymbol(named("numbered")),
-		asm.JSet.Imm(asm.R2, tcpSYN, named("flags")),
-		asm.StoreMem(entry, valEnd, asm.R9, asm.Word).WithSymbol(named("end")),
+		asm.Mov.Reg32(asm.R2, asm.R9), // what is sent again is older
+		asm.LoadMem(asm.R3, entry, valNext, asm.Word),
+		asm.Sub.Reg32(asm.R2, asm.R3),
+		asm.JSGT.Imm32(asm.R2, 0, v.label("newer")),
+		asm.JNE.Imm(asm.R1, 0, v.label("older")), // there was none before
+		asm.StoreMem(entry, valNext, asm.R9, asm.Word).WithSymbol(v.label("newer")),
+		asm.Mov.Imm(asm.R1, 0).WithSymbol(v.label("older")),
 	)
-	p = append(p,
-		asm.LoadMem(asm.R1, entry, valFlags, asm.Word).WithSymbol(named("flags")),
-		asm.Mov.Reg(asm.R3, asm.R1),
-		asm.Or.Reg(asm.R3, asm.R2),
-		asm.JEq.Reg(asm.R3, asm.R1, named("seen")), // mostly: nothing is written then
-		asm.StoreMem(entry, valFlags, asm.R3, asm.Word),
-		asm.JSet.Imm(asm.R2, tcpACK, named("acked")).WithSymbol(named("seen")),
-		asm.Ja.Label(named("time")),
-		asm.LoadMem(asm.R1, asm.RFP, stackTCP+8, asm.Word).WithSymbol(named("acked")),
-		asm.HostTo(asm.BE, asm.R1, asm.Word),
-		asm.StoreMem(entry, valAck, asm.R1, asm.Word),
-	)
-	return append(p,
-		asm.FnKtimeGetNs.Call().WithSymbol(named("time")),
+	return append(p, v.add()...)
+}
+
+// now notes the time, and leaves in R1 when the first packet was, 0 for "now".
+func (v variant) now() asm.Instructions {
+	return asm.Instructions{
+		asm.FnKtimeGetNs.Call().WithSymbol(v.label("time")),
 		asm.StoreMem(entry, valLast, asm.R0, asm.DWord),
 		asm.LoadMem(asm.R1, entry, valFirst, asm.DWord),
-		asm.JNE.Imm(asm.R1, 0, named("again")),
+		asm.JNE.Imm(asm.R1, 0, v.label("begun")),
 		asm.StoreMem(entry, valFirst, asm.R0, asm.DWord),
-		asm.Ja.Label(named("next")),
-		asm.Mov.Reg32(asm.R2, asm.R9).WithSymbol(named("again")), // what is sent again is older
-		asm.LoadMem(asm.R1, entry, valNext, asm.Word),
-		asm.Sub.Reg32(asm.R2, asm.R1),
-		asm.JSLE.Imm32(asm.R2, 0, named("counted")),
-		asm.StoreMem(entry, valNext, asm.R9, asm.Word).WithSymbol(named("next")),
-		asm.Mov.Imm(asm.R1, 1).WithSymbol(named("counted")),
+		asm.Mov.Reg(asm.R2, asm.R1).WithSymbol(v.label("begun")),
+	}
+}
+
+// add counts the packet and its payload.
+func (variant) add() asm.Instructions {
+	return asm.Instructions{
+		asm.Mov.Imm(asm.R1, 1),
 		asm.AddAtomic.Mem(entry, asm.R1, asm.DWord, valSegs),
 		asm.AddAtomic.Mem(entry, payload, asm.DWord, valBytes),
-	)
+	}
+}
+
+// numbers notes flags, acknowledgment and end of a segment, and leaves in R9 the
+// number behind it, of which SYN and FIN are one each.
+func (v variant) numbers() asm.Instructions {
+	return asm.Instructions{
+		asm.LoadMem(asm.R9, asm.RFP, stackL4+4, asm.Word),
+		asm.HostTo(asm.BE, asm.R9, asm.Word),
+		asm.Add.Reg32(asm.R9, payload),
+		asm.LoadMem(asm.R2, asm.RFP, stackL4+13, asm.Byte),
+		asm.JSet.Imm(asm.R2, tcpSYN|tcpFIN, v.label("numbered")),
+		asm.JSet.Imm(asm.R2, tcpRST, v.label("end")),
+		asm.Ja.Label(v.label("flags")),
+		asm.Add.Imm32(asm.R9, 1).WithSymbol(v.label("numbered")),
+		asm.JSet.Imm(asm.R2, tcpSYN, v.label("flags")),
+		asm.StoreMem(entry, valEnd, asm.R9, asm.Word).WithSymbol(v.label("end")),
+
+		asm.LoadMem(asm.R1, entry, valFlags, asm.Word).WithSymbol(v.label("flags")),
+		asm.Mov.Reg(asm.R3, asm.R1),
+		asm.Or.Reg(asm.R3, asm.R2),
+		asm.JEq.Reg(asm.R3, asm.R1, v.label("seen")), // mostly: nothing is written then
+		asm.StoreMem(entry, valFlags, asm.R3, asm.Word),
+
+		asm.JSet.Imm(asm.R2, tcpACK, v.label("acked")).WithSymbol(v.label("seen")),
+		asm.Ja.Label(v.label("time")),
+		asm.LoadMem(asm.R1, asm.RFP, stackL4+8, asm.Word).WithSymbol(v.label("acked")),
+		asm.HostTo(asm.BE, asm.R1, asm.Word),
+		asm.StoreMem(entry, valAck, asm.R1, asm.Word),
+	}
 }
 
 // rewrite gives the segment its other address and port, and keeps its sums true
 // (RFC 1624). Nothing has been changed before, so a segment that cannot be changed
 // is dropped, and sent again.
-func rewrite(f family, d direction) (p asm.Instructions) {
-	addr, at, portAt := f.src, int16(stackIP+f.src), int32(0)
+func (v variant) rewrite(d direction) (p asm.Instructions) {
+	addr, at, portAt := v.src, int16(stackIP+v.src), int32(0)
 	if d.rewritten == keyDst {
-		addr, at, portAt = f.dst, int16(stackIP+f.dst), 2
+		addr, at, portAt = v.dst, int16(stackIP+v.dst), 2
 	}
-	l4 := d.l3 + f.header
-	p = append(p, pseudoSum(f, l4+16, at)...)
+	l4 := d.l3 + v.header
+	p = append(p, v.pseudoSum(l4+v.transport.sum, at)...)
 	p = append(p,
 		asm.Mov.Reg(asm.R1, packet),
-		asm.Mov.Imm(asm.R2, l4+16),
-		asm.LoadMem(asm.R3, asm.RFP, int16(stackTCP+portAt), asm.Half),
+		asm.Mov.Imm(asm.R2, l4+v.transport.sum),
+		asm.LoadMem(asm.R3, asm.RFP, int16(stackL4+portAt), asm.Half),
 		asm.LoadMem(asm.R4, entry, valPort, asm.Half),
-		asm.Mov.Imm(asm.R5, 2),
+		asm.Mov.Imm(asm.R5, v.transport.flags|2),
 		asm.FnL4CsumReplace.Call(),
 		asm.JNE.Imm(asm.R0, 0, "drop"),
 	)
-	if f.number == 4 {
+	if v.number == 4 {
 		p = append(p,
 			asm.Mov.Reg(asm.R1, packet),
 			asm.Mov.Imm(asm.R2, d.l3+10),
@@ -258,20 +332,20 @@ func rewrite(f family, d direction) (p asm.Instructions) {
 			asm.JNE.Imm(asm.R0, 0, "drop"),
 		)
 	}
-	p = append(p, store(d.l3+addr, entry, valAddr, f.addr)...)
+	p = append(p, store(d.l3+addr, entry, valAddr, v.addr)...)
 	return append(p, store(l4+portAt, entry, valPort, 2)...)
 }
 
 // pseudoSum has the sum at an offset follow the change of the address at a place on
 // the stack.
-func pseudoSum(f family, sum int32, at int16) asm.Instructions {
-	if f.number == 4 {
+func (v variant) pseudoSum(sum int32, at int16) asm.Instructions {
+	if v.number == 4 {
 		return asm.Instructions{
 			asm.Mov.Reg(asm.R1, packet),
 			asm.Mov.Imm(asm.R2, sum),
 			asm.LoadMem(asm.R3, asm.RFP, at, asm.Word),
 			asm.LoadMem(asm.R4, entry, valAddr, asm.Word),
-			asm.Mov.Imm(asm.R5, pseudoHeader|4),
+			asm.Mov.Imm(asm.R5, v.transport.flags|pseudoHeader|4),
 			asm.FnL4CsumReplace.Call(),
 			asm.JNE.Imm(asm.R0, 0, "drop"),
 		}
@@ -279,9 +353,9 @@ func pseudoSum(f family, sum int32, at int16) asm.Instructions {
 	p := asm.Instructions{
 		asm.Mov.Reg(asm.R1, asm.RFP),
 		asm.Add.Imm(asm.R1, int32(at)),
-		asm.Mov.Imm(asm.R2, f.addr),
+		asm.Mov.Imm(asm.R2, v.addr),
 		asm.Mov.Reg(asm.R3, entry), // valAddr is 0
-		asm.Mov.Imm(asm.R4, f.addr),
+		asm.Mov.Imm(asm.R4, v.addr),
 		asm.Mov.Imm(asm.R5, 0),
 		asm.FnCsumDiff.Call(),
 		asm.JSLT.Imm(asm.R0, 0, "drop"),
@@ -293,12 +367,12 @@ func pseudoSum(f family, sum int32, at int16) asm.Instructions {
 			asm.Mov.Imm(asm.R2, sum),
 			asm.Mov.Imm(asm.R3, 0),
 			asm.Mov.Reg(asm.R4, payload),
-			asm.Mov.Imm(asm.R5, flags),
+			asm.Mov.Imm(asm.R5, v.transport.flags|flags),
 			asm.FnL4CsumReplace.Call(),
-			asm.JEq.Imm(asm.R0, 0, "summed"),
+			asm.JEq.Imm(asm.R0, 0, v.label("summed")),
 		)
 	}
-	return append(p, asm.Ja.Label("drop"), asm.Mov.Imm(asm.R1, 0).WithSymbol("summed"))
+	return append(p, asm.Ja.Label("drop"), asm.Mov.Imm(asm.R1, 0).WithSymbol(v.label("summed")))
 }
 
 // toUplink sends the segment by the domain: the mark leads to its table, the table
