@@ -16,6 +16,8 @@ func colour(system string) string {
 		return "#9aa5b1"
 	case Policy:
 		return "#56b4e9"
+	case Offload:
+		return "#0072b2"
 	}
 	return "#d55e00"
 }
@@ -55,7 +57,7 @@ func chart(unit string, results []Result) string {
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="11">`+"\n", width, height)
 	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" fill="white"/>`+"\n")
 	x := 10
-	for _, name := range []string{Direct, Policy, Mif0} {
+	for _, name := range systems() {
 		fmt.Fprintf(&b, `<rect x="%d" y="12" width="10" height="10" fill="%s"/><text x="%d" y="21">%s</text>`+"\n", x, colour(name), x+14, name)
 		x += 80
 	}
@@ -67,7 +69,7 @@ func chart(unit string, results []Result) string {
 			most = max(most, f.Median)
 		}
 		fmt.Fprintf(&b, `<text x="10" y="%d">%s</text>`+"\n", y+10, html.EscapeString(r.Title))
-		for _, name := range []string{Direct, Policy, Mif0} {
+		for _, name := range systems() {
 			f, ok := r.Systems[name]
 			if !ok {
 				continue

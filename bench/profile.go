@@ -12,12 +12,16 @@ import (
 )
 
 // profiled measures a turn while the daemon writes a profile of its processor
-// time, a file for each row.
+// time, a file for each row and way.
 func (s *system) profiled(ctx context.Context, row Row) (sample, error) {
+	name := row.ID
+	if s.name == Offload {
+		name += "-" + Offload
+	}
 	failed := make(chan error, 1)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go func() { failed <- s.profile(ctx, filepath.Join(s.profiles, row.ID+".pprof")) }()
+	go func() { failed <- s.profile(ctx, filepath.Join(s.profiles, name+".pprof")) }()
 	m, err := row.measure(ctx, s)
 	return m, errors.Join(err, <-failed)
 }

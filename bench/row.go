@@ -17,11 +17,24 @@ type Row struct {
 	Turns int
 	// Alone: only mif0 has a value.
 	Alone bool
+	// TCP of the host or of its LAN: Offload has a value, too.
+	TCP bool
 	// Layout is the world, "" the usual one. Rows of one Layout share it.
 	Layout string
 	// Fresh: the row wants worlds of its own.
 	Fresh   bool
 	measure func(ctx context.Context, s *system) (sample, error)
+}
+
+// measures says whether a system has a value.
+func (r Row) measures(system string) bool {
+	switch {
+	case r.Alone:
+		return system == Mif0
+	case system == Offload:
+		return r.TCP
+	}
+	return true
 }
 
 // sample is one measurement.

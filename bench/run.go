@@ -26,7 +26,7 @@ type Result struct {
 	Unit    string             `json:"unit"`
 	Less    bool               `json:"less_is_better"`
 	Turns   int                `json:"turns"`
-	Systems map[string]Figures `json:"systems"` // direct, policy, mif0
+	Systems map[string]Figures `json:"systems"` // direct, policy, mif0, offload
 }
 
 // Run measures the rows one after the other. The worlds of rows that share
@@ -76,7 +76,7 @@ func (s *stage) of(ctx context.Context, o Options, row Row) (*stage, error) {
 		return nil, err
 	}
 	next := &stage{layout: row.Layout, congestion: congestion}
-	for _, name := range []string{Direct, Policy, Mif0} {
+	for _, name := range systems() {
 		one, err := newSystem(ctx, name, o, row.Layout, congestion)
 		if err != nil {
 			return next, err
@@ -101,7 +101,7 @@ func (s *stage) close() error {
 // turn is one measurement with what it cost.
 type turn struct {
 	sample
-	cpu float64 // seconds of the daemon's
+	cpu float64 // seconds of the daemon's, if there is one: at least a tick
 }
 
 // play has the systems take turns.
@@ -112,7 +112,7 @@ func (s *stage) play(ctx context.Context, row Row, turns int) (Result, error) {
 	all := make(map[string][]turn)
 	for range turns {
 		for _, one := range s.systems {
-			if row.Alone && one.name != Mif0 {
+			if !row.measures(one.name) {
 				continue
 			}
 			t, err := one.turn(ctx, row)
@@ -149,5 +149,8 @@ func (s *system) turn(ctx context.Context, row Row) (turn, error) {
 		return turn{}, err
 	}
 	after, err := s.cpu()
+	if s.daemon != nil {
+		after = max(after, before+tick)
+	}
 	return turn{m, after - before}, err
 }

@@ -26,7 +26,7 @@ func smallRows() []Row {
 		port  uint16
 	}{{"server", lab.PortCloseFirst}, {"client", lab.PortEchoFirst}, {"reset", lab.PortEchoFirst}} {
 		rows = append(rows, Row{
-			ID: "conns-" + c.order, Title: "connections, 64 at a time, ended by " + c.order, Unit: "1/s",
+			ID: "conns-" + c.order, Title: "connections, 64 at a time, ended by " + c.order, Unit: "1/s", TCP: true,
 			measure: func(ctx context.Context, s *system) (sample, error) {
 				o, err := s.load(ctx, load.Task{
 					Kind: "conns", Network: "tcp", Server: public(c.port), Ports: lab.Ports, Workers: 64, Count: conns, Close: c.order,
@@ -37,7 +37,7 @@ func smallRows() []Row {
 	}
 	for _, network := range []string{"tcp", "udp"} {
 		rows = append(rows, Row{
-			ID: "ping-" + network, Title: strings.ToUpper(network) + " ping-pong, p50", Unit: "us", Less: true,
+			ID: "ping-" + network, Title: strings.ToUpper(network) + " ping-pong, p50", Unit: "us", Less: true, TCP: network == "tcp",
 			measure: func(ctx context.Context, s *system) (sample, error) {
 				o, err := s.load(ctx, load.Task{Kind: "ping", Network: network, Server: public(lab.PortEcho), Ports: 1, Workers: 1, Count: 5000})
 				return sample{value: o.P50, extra: map[string]float64{"p99 us": o.P99, "failed": float64(o.Failed)}}, err

@@ -19,8 +19,13 @@ import (
 const (
 	Direct = "direct" // the kernel, by its main table
 	Policy = "policy" // the kernel, by a rule and with masquerading
-	Mif0   = "mif0"   // mifvif
+	Mif0   = "mif0"   // mifvif, where TCP ends and begins anew
+	// Offload is mifvif that has the kernel translate TCP.
+	Offload = "offload"
 )
+
+// systems returns all of them, in the order of their turns.
+func systems() []string { return []string{Direct, Policy, Mif0, Offload} }
 
 const (
 	iperfPort   = 5201
@@ -33,7 +38,7 @@ type system struct {
 	name   string
 	world  *lab.Common
 	via    string      // the network that carries everything
-	daemon *lab.Daemon // of Mif0 only
+	daemon *lab.Daemon // of Mif0 and Offload only
 	// profiles is the directory for the daemon's profiles, "" for none.
 	profiles string
 }
@@ -60,8 +65,8 @@ func newSystem(ctx context.Context, name string, o Options, layoutName, congesti
 		err = s.direct()
 	case Policy:
 		err = s.policy()
-	case Mif0:
-		config := s.onlyVia()
+	case Mif0, Offload:
+		config := s.onlyVia() + "defaults: {path: " + pathOf(name) + "}\n"
 		if s.profiles = o.Profiles; s.profiles != "" {
 			config += "control: {profile: true}\n"
 		}
@@ -69,6 +74,14 @@ func newSystem(ctx context.Context, name string, o Options, layoutName, congesti
 	}
 	time.Sleep(200 * time.Millisecond) // iperf3 says nothing when it is ready
 	return s, err
+}
+
+// pathOf says what becomes of TCP in a system of mifvif's.
+func pathOf(name string) string {
+	if name == Offload {
+		return "translate"
+	}
+	return "terminate"
 }
 
 // onlyVia keeps the daemon on one uplink, as the kernel's ways are.
@@ -113,6 +126,9 @@ func (s *system) close() error {
 	return errors.Join(err, s.world.Close())
 }
 
+// tick is the unit of the daemon's processor time, seconds.
+const tick = 0.01
+
 // cpu returns the seconds of user and system time the daemon has used.
 func (s *system) cpu() (float64, error) {
 	if s.daemon == nil {
@@ -124,13 +140,13 @@ func (s *system) cpu() (float64, error) {
 	}
 	_, rest, _ := strings.Cut(string(stat), ") ") // behind the name, which may hold blanks
 	fields := strings.Fields(rest)
-	const user, kernel, ticks = 11, 12, 100
+	const user, kernel = 11, 12
 	if len(fields) <= kernel {
 		return 0, errors.New("read the daemon's processor time: too few fields")
 	}
 	u, uerr := strconv.ParseFloat(fields[user], 64)
 	k, kerr := strconv.ParseFloat(fields[kernel], 64)
-	return (u + k) / ticks, errors.Join(uerr, kerr)
+	return (u + k) * tick, errors.Join(uerr, kerr)
 }
 
 // rss returns the daemon's resident memory in bytes.

@@ -14,8 +14,9 @@ func results() []Result {
 	return []Result{{
 		ID: "row", Title: "some <work>", Unit: "1/s", Turns: 3,
 		Systems: map[string]Figures{
-			Direct: {Median: 200, Min: 190, Max: 210, Ratio: 1},
-			Mif0:   {Median: 50, Min: 40, Max: 60, Ratio: 0.25, PerGB: 0.5, Extra: map[string]float64{"failed": 0}},
+			Direct:  {Median: 200, Min: 190, Max: 210, Ratio: 1},
+			Mif0:    {Median: 50, Min: 40, Max: 60, Ratio: 0.25, PerGB: 0.5, Extra: map[string]float64{"failed": 0}},
+			Offload: {Median: 180, Min: 180, Max: 180, Ratio: 0.9, PerGB: 0.001},
 		},
 	}}
 }
@@ -40,7 +41,7 @@ func TestATableTakesTheOldOnesPlace(t *testing.T) {
 	if want := "before\n" + begin + Table(results()) + end + "after\n"; string(got) != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
-	const row = "| some <work> | 1/s | 200 (190-210) |  | 50.0 (40.0-60.0) | 0.25 | 0.50 | failed 0 |"
+	const row = "| some <work> | 1/s | 200 (190-210) |  | 50.0 (40.0-60.0) | 0.25 | 0.50 | failed 0 | 180 | 0.90 | < 0.01 |  |"
 	if !strings.Contains(string(got), row) {
 		t.Errorf("no row %s in %s", row, got)
 	}
@@ -69,7 +70,7 @@ func TestChartsAreXML(t *testing.T) {
 			bars++
 		}
 	}
-	if want := 1 + 3 + 2; bars != want { // paper, legend, bars
+	if want := 1 + 4 + 3; bars != want { // paper, legend, bars
 		t.Errorf("%d rectangles, want %d", bars, want)
 	}
 }

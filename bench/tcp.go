@@ -11,7 +11,7 @@ import (
 func tcpRows() []Row {
 	row := func(id, title, cc string, turns int, client bool, args ...string) Row {
 		return Row{
-			ID: cc + "-" + id, Title: title + ", " + cc, Unit: "Gbit/s", Congestion: cc, Turns: turns,
+			ID: cc + "-" + id, Title: title + ", " + cc, Unit: "Gbit/s", Congestion: cc, Turns: turns, TCP: true,
 			measure: func(ctx context.Context, s *system) (sample, error) {
 				from := s.world.Host
 				if client {
@@ -49,7 +49,7 @@ func lossRows() []Row {
 		for _, way := range []string{"up", "down"} {
 			rows = append(rows, Row{
 				ID: layout + "-" + way, Title: "TCP with 40 ms and 1 % loss on the " + strings.TrimPrefix(layout, "lossy-") + ", " + way,
-				Unit: "Mbit/s", Congestion: "cubic", Layout: layout,
+				Unit: "Mbit/s", Congestion: "cubic", Layout: layout, TCP: true,
 				measure: func(ctx context.Context, s *system) (sample, error) {
 					from, args := s.world.Host, []string{"-C", "cubic", "-t", "8", "-P", lossyFlows}
 					if layout == lossyLAN {

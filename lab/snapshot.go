@@ -35,10 +35,11 @@ func (s Snapshot) Differences(other Snapshot) []string {
 }
 
 // Snapshot reads the node's links, addresses, routes of all tables, rules,
-// nftables, the settings that mifvif may change, and /etc/resolv.conf.
+// nftables, the settings that mifvif may change, /etc/resolv.conf, and the programs
+// that see packets.
 func (n *Node) Snapshot() (Snapshot, error) {
 	var s Snapshot
-	for _, part := range []func() ([]string, error){n.links, n.routes, n.rules, n.filters, n.settings, n.resolvers} {
+	for _, part := range []func() ([]string, error){n.links, n.routes, n.rules, n.filters, n.settings, n.resolvers, n.programs} {
 		lines, err := part()
 		if err != nil {
 			return nil, fmt.Errorf("snapshot of %s: %w", n.Name, err)

@@ -22,7 +22,8 @@ func benchCommand() *cobra.Command {
 		Use:   "bench [ROW...]",
 		Short: "Measure this machine: direct, by policy routing, through mif0 (no ROW: all; half an hour)",
 		Long: "Builds worlds in network namespaces, in which the kernel's direct route, policy routing with masquerading, and\n" +
-			"mif0 take turns at the same work. A ROW is an id or the beginning of one. `mifvif bench list` names them.",
+			"mif0, which ends TCP or has the kernel translate it, take turns at the same work. A ROW is an id or the beginning\n" +
+			"of one. `mifvif bench list` names them.",
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			if len(ids) == 1 && ids[0] == "list" {
 				for _, r := range bench.Rows() {

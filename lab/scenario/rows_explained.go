@@ -74,13 +74,7 @@ func (e *Env) endedExplained(ctx context.Context) error {
 	return steps(
 		func() error { return e.LinkDown("n1") },
 		func() error {
-			return within(ctx, func() error {
-				all, err := e.domains(ctx)
-				if err == nil && all["n1"].State != "offline" {
-					err = fmt.Errorf("n1 is %s", all["n1"].State)
-				}
-				return err
-			})
+			return within(ctx, func() error { return e.isOffline(ctx, "n1") })
 		},
 		func() error { return udp[0].by("n2") },
 		func() error {

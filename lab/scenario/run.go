@@ -176,11 +176,11 @@ func changedSettings(before, after lab.Snapshot) []string {
 }
 
 // leftovers returns the lines of a snapshot that only mifvif can have made: the
-// contract's device, tables, rule priorities and nftables.
+// contract's device, tables, rule priorities, nftables and programs.
 func leftovers(s lab.Snapshot) []string {
 	var left []string
 	for _, line := range s {
-		for _, mark := range []string{"mif0", " table 641", " table 642", "rule 641", "protocol 64", "nft table 1 mifvif", "nft chain mifvif", "198.18.0."} {
+		for _, mark := range []string{"mif0", " table 641", " table 642", "rule 641", "protocol 64", "nft table 1 mifvif", "nft chain mifvif", "program mifvif", "198.18.0."} {
 			if strings.Contains(line, mark) {
 				left = append(left, line)
 				break

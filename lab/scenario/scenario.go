@@ -61,6 +61,7 @@ func All() []Scenario {
 		resolvedChecks(),
 		multipathChecks(),
 		checks(),
+		translatedChecks(),
 	} {
 		all = append(all, part...)
 	}

@@ -1,0 +1,156 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"mifvif/lab"
+	"mifvif/lab/serve"
+)
+
+// bulk sends uploads by n1.
+const bulk = `  - {name: bulk, match: {port: 9}, require: [e1]}
+`
+
+// summed has every link compute its checksums: without that, a wrong one is never
+// seen.
+func summed(e *Env) error {
+	errs := []error{e.Host.SumInSoftware(lab.LANLink), e.Client.SumInSoftware("eth0")}
+	for _, n := range e.Layout.Networks {
+		router := e.Node(n.Name)
+		errs = append(errs, e.Host.SumInSoftware(n.Link), router.SumInSoftware("lan"), router.SumInSoftware("core"), e.Core.SumInSoftware(n.Name))
+	}
+	return errors.Join(errs...)
+}
+
+func bytesRight(ctx context.Context, e *Env) error {
+	apps := []*lab.Node{e.Host, e.Client}
+	for _, e.App = range apps {
+		for _, dst := range bothFamilies(onlyE1) {
+			if err := e.echoed(ctx, dst); err != nil {
+				return fmt.Errorf("of %s: %w", e.App.Name, err)
+			}
+		}
+	}
+	const smaller = 1300 // for the router alone: the server's SYN does not tell
+	if err := e.Node("n1").SetMTU("core", smaller); err != nil {
+		return err
+	}
+	for _, e.App = range apps {
+		for _, dst := range bothFamilies(lab.PortCount) {
+			if err := e.uploaded(ctx, dst, smaller); err != nil {
+				return fmt.Errorf("of %s behind a smaller link: %w", e.App.Name, err)
+			}
+		}
+	}
+	for _, n := range []*lab.Node{e.Host, e.Core, e.Client} {
+		if err := noWrongSums(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// echoed sends and gets back at the same time.
+func (e *Env) echoed(ctx context.Context, dst netip.AddrPort) error {
+	const size = 4 << 20
+	t, err := e.talkOn(ctx, "offloaded", "n1", dst)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	_ = t.conn.SetDeadline(time.Now().Add(2 * answerWithin))
+	sent := make(chan error, 1)
+	go func() {
+		_, err := io.CopyN(t.conn, &serve.Pattern{}, size)
+		sent <- err
+	}()
+	got, err := io.CopyN(&serve.Pattern{}, t.in, size)
+	if err != nil {
+		t.Close() // ends what is still being sent
+	}
+	if err = errors.Join(err, <-sent); err != nil {
+		return fmt.Errorf("%d of %d bytes came back from %v: %w", got, size, dst, err)
+	}
+	return nil
+}
+
+// uploaded sends to a server behind a smaller link, whose router says so by ICMP:
+// once the app's kernel has been told, its segments fit.
+func (e *Env) uploaded(ctx context.Context, dst netip.AddrPort, mtu int) error {
+	const size = 1 << 20
+	proto, tooBig := uint8(1), uint16(3)<<8|4
+	if dst.Addr().Is6() {
+		proto, tooBig = 58, uint16(2)<<8
+	}
+	told, err := e.Host.Capture("e1", func(r lab.Record) bool { return !r.Out && r.Proto == proto && r.SrcPort == tooBig })
+	if err != nil {
+		return err
+	}
+	defer told.Close()
+	conn, err := e.App.DialTCP(ctx, dst, lab.SocketOptions{})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	t := &Talk{conn: conn, Network: "n1"}
+	l, err := e.listing(ctx, t)
+	if err != nil {
+		return err
+	}
+	if l == nil || l.Path != "offloaded" {
+		return fmt.Errorf("the upload is listed as %+v", l)
+	}
+	_ = conn.SetDeadline(time.Now().Add(2 * answerWithin))
+	if _, err := io.CopyN(conn, &serve.Pattern{}, size); err != nil {
+		return err
+	}
+	answer, err := io.ReadAll(io.MultiReader(closeWrite{conn}, conn))
+	if err != nil || string(answer) != fmt.Sprintf("GOT=%d\n", size) {
+		return fmt.Errorf("after %d bytes the server said %q, %w", size, answer, err)
+	}
+	if n := told.Matched(); n == 0 || n > 20 {
+		return fmt.Errorf("the router said %d times that packets are too big for %d bytes, want once or a few times", n, mtu)
+	}
+	return nil
+}
+
+// closeWrite is an empty Reader that ends a connection's own direction.
+type closeWrite struct {
+	conn interface{ CloseWrite() error }
+}
+
+func (c closeWrite) Read([]byte) (int, error) {
+	if err := c.conn.CloseWrite(); err != nil {
+		return 0, err
+	}
+	return 0, io.EOF
+}
+
+// noWrongSums wants no segment with a wrong checksum to have come to a node.
+func noWrongSums(n *lab.Node) error {
+	content, err := n.ReadFile("/proc/thread-self/net/snmp")
+	if err != nil {
+		return err
+	}
+	var lines [][]string // names, then values
+	for line := range strings.Lines(string(content)) {
+		if strings.HasPrefix(line, "Tcp:") {
+			lines = append(lines, strings.Fields(line))
+		}
+	}
+	if len(lines) != 2 || len(lines[0]) != len(lines[1]) {
+		return fmt.Errorf("the counters of %s are not understood: %v", n.Name, lines)
+	}
+	i := slices.Index(lines[0], "InCsumErrors")
+	if i < 0 || lines[1][i] != "0" {
+		return fmt.Errorf("segments with a wrong checksum came to %s: %v", n.Name, lines)
+	}
+	return nil
+}
