@@ -96,15 +96,19 @@ func (s *Stream) Counters() (tx, rx uint64) {
 	return t.Tx.Bytes, t.Rx.Bytes
 }
 
-// State returns "opening", "established", or "closing".
-func (s *Stream) State() string {
-	switch phaseOf(s.traffic()) {
+// Shown returns Counters with the word for what the connection is in: "opening",
+// "established" or "closing".
+func (s *Stream) Shown() (tx, rx uint64, state string) {
+	t := s.traffic()
+	switch phaseOf(t) {
 	case opening:
-		return "opening"
+		state = "opening"
 	case established:
-		return "established"
+		state = "established"
+	default:
+		state = "closing"
 	}
-	return "closing"
+	return t.Tx.Bytes, t.Rx.Bytes, state
 }
 
 func (s *Stream) traffic() offload.Traffic {

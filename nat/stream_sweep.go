@@ -45,15 +45,17 @@ const settleEvery = 50 * time.Millisecond
 
 // look finds the streams that have ended, that were answered, and those to forget.
 func (t *Streams) look() {
-	passed := make(map[uint64]offload.Traffic, t.count.Load())
-	if err := t.kernel.All(func(id uint64, p offload.Traffic) { passed[id] = p }); err != nil {
+	t.looking.Lock()
+	defer t.looking.Unlock()
+	clear(t.passed)
+	if err := t.kernel.All(func(id uint64, p offload.Traffic) { t.passed[id] = p }); err != nil {
 		t.log.Warn("translated flows could not be looked at", "error", err)
 		return
 	}
 	var ended []func()
 	t.mu.Lock()
 	now := offload.Now()
-	for id, p := range passed {
+	for id, p := range t.passed {
 		s := t.byID[id]
 		if s == nil {
 			continue

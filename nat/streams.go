@@ -69,6 +69,9 @@ type Streams struct {
 	barred bool // see Keep
 	closed bool
 
+	looking sync.Mutex
+	passed  map[uint64]offload.Traffic // of looking: what all streams have carried
+
 	ears    ears
 	poller  *poll.Poller
 	limiter limiter
@@ -84,7 +87,7 @@ func NewStreams(cfg StreamConfig, kernel Kernel, out Writer, open StreamOpener, 
 	t := &Streams{
 		cfg: cfg, out: out, open: open, kernel: kernel, log: log,
 		byID: make(map[uint64]*Stream), byApp: make(map[pair]*Stream), bySrc: make(map[pair]*Stream),
-		leases: make(map[leaseKey]*lease), raws: make(map[hubKey]*raw),
+		leases: make(map[leaseKey]*lease), raws: make(map[hubKey]*raw), passed: make(map[uint64]offload.Traffic),
 	}
 	var err error
 	if t.poller, err = poll.New(); err != nil {

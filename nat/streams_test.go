@@ -312,8 +312,8 @@ func TestAResetIsBelieved(t *testing.T) {
 			t.Errorf("the app is told: %s", diff)
 		}
 	}
-	if tx, rx := one.Counters(); tx != 0 || rx != 0 || one.State() != "established" {
-		t.Errorf("at the end it is %q with %d and %d bytes", one.State(), tx, rx)
+	if tx, rx, state := one.Shown(); tx != 0 || rx != 0 || state != "established" {
+		t.Errorf("at the end it is %q with %d and %d bytes", state, tx, rx)
 	}
 	silent := begin(t, s, server, false)
 	silent.Reset()

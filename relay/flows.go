@@ -161,9 +161,10 @@ func (e *entry) record() (Record, bool) {
 		return Record{}, false
 	}
 	rec := e.rec
-	rec.TxBytes, rec.RxBytes = e.conn.Counters()
 	if e.stream != nil {
-		rec.State = e.stream.State()
+		rec.TxBytes, rec.RxBytes, rec.State = e.stream.Shown()
+	} else {
+		rec.TxBytes, rec.RxBytes = e.conn.Counters()
 	}
 	return rec, true
 }

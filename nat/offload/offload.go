@@ -181,30 +181,37 @@ func (o *Offload) All(see func(id uint64, t Traffic)) error {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	came := make(map[uint64]Side)
-	if err := o.batch.read(o.in, func(v *value) { came[v.ID] = v.side() }); err != nil {
+	o.batch.open()
+	if err := o.batch.read(o.in, func(v *value) { o.batch.came[v.ID] = v.side() }); err != nil {
 		return err
 	}
 	return o.batch.read(o.out, func(v *value) {
-		if in, ok := came[v.ID]; ok {
+		if in, ok := o.batch.came[v.ID]; ok {
 			see(v.ID, Traffic{v.side(), in})
 		}
 	})
 }
 
-// batch is the memory for reading many entries with one system call.
+// batch is the memory for reading many entries with one system call, and what was
+// read of those that come in.
 type batch struct {
 	keys   []key
 	values []value
+	came   map[uint64]Side
 }
 
 const batchSize = 1024
 
+// open makes the memory ready.
+func (b *batch) open() {
+	if b.keys == nil {
+		b.keys, b.values, b.came = make([]key, batchSize), make([]value, batchSize), make(map[uint64]Side)
+	}
+	clear(b.came)
+}
+
 // read calls see with every value of m.
 func (b *batch) read(m *ebpf.Map, see func(*value)) error {
-	if b.keys == nil {
-		b.keys, b.values = make([]key, batchSize), make([]value, batchSize)
-	}
 	var cursor ebpf.MapBatchCursor
 	for {
 		n, err := m.BatchLookup(&cursor, b.keys, b.values, nil)
