@@ -93,6 +93,9 @@ type Decision struct {
 	// phrase for people why, "" for other protocols and for what is refused.
 	Path    Path
 	PathWhy string
+	// Patience is how long the first candidate may be silent before the others are
+	// tried, too, and the flow is terminated after all; 0: for as long as its app waits.
+	Patience time.Duration
 
 	// Race: that many candidates, from the first, may be tried side by side (RFC
 	// 8305, across domains); 0 where they must be tried one after the other.

@@ -1,6 +1,10 @@
 package scheduler
 
-import "mifvif/flow"
+import (
+	"time"
+
+	"mifvif/flow"
+)
 
 // Path is what becomes of a TCP flow here: it ends here and goes on over a
 // connection of ours, or it stays one from the app to the server, and only its
@@ -36,7 +40,7 @@ const (
 	pathNAT64     = "the destination is reached over NAT64"
 	pathHeld      = "it is to outlive its domain"
 	pathConfined  = "its command was started for one domain"
-	pathRace      = "several domains are tried at once"
+	pathRace      = "the first domains are to be tried at once"
 	pathUnknown   = "nothing is known of the path yet"
 	pathSilent    = "the last connect there got no answer"
 	pathIdle      = "there is nothing to gain from terminating it"
@@ -63,16 +67,26 @@ func (p *pick) through(first *standing) {
 	case p.dec.PathWhy != "":
 	case asked == PathTranslate:
 		p.dec.Path, p.dec.PathWhy = PathTranslate, pathAsked
-	case p.dec.Race > 1:
+	case p.dec.Race > 1 && (p.by == Fastest || p.raced()):
 		p.dec.PathWhy = pathRace
 	case first.silent:
 		p.dec.PathWhy = pathSilent
-	case !first.lively:
+	case first.answers == 0:
 		p.dec.PathWhy = pathUnknown
 	default:
 		p.dec.Path, p.dec.PathWhy = PathTranslate, pathIdle
+		if p.dec.n > 1 {
+			p.dec.Patience = min(max(3*first.answers, leastPatience), mostPatience)
+		}
 	}
 }
+
+// Bounds of what is waited for a way that is known, before others are tried, too:
+// three round trips, but no longer than until the app asks again.
+const (
+	leastPatience = 50 * time.Millisecond
+	mostPatience  = time.Second
+)
 
 // untranslatable says what the flow needs that translation cannot do, "" for
 // nothing.

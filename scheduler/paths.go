@@ -199,8 +199,14 @@ func (t *trail) failing(age time.Duration) bool {
 	return t.failures >= failingAfter && age < failingFor
 }
 
-// lively reports whether flows were answered there, and nothing has been silent since.
-func (t *trail) lively() bool { return t.rtt > 0 && t.failures == 0 }
+// answers returns the round trip where flows were answered, and nothing has been
+// silent since, else 0.
+func (t *trail) answers() time.Duration {
+	if t.failures > 0 {
+		return 0
+	}
+	return t.rtt
+}
 
 // lossCost is how much a path costs for its losses: with 10 % of the segments
 // lost it is as bad as one with twice the round-trip time.

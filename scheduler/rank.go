@@ -18,7 +18,7 @@ type standing struct {
 
 	stuck   bool          // earlier flows of the affinity are on it
 	full    bool          // of the overflow algorithm
-	lively  bool          // flows were answered on the way to the destination; not compared
+	answers time.Duration // the round trip to the destination, if flows were answered on the way there; not compared
 	silent  bool          // the last connect there was not; not compared
 	metric  int           // of the algorithms by order
 	used    int           // of the least-used algorithm
@@ -155,7 +155,7 @@ func (p *pick) insert(at *[MaxCandidates]standing, s standing, c Candidate) {
 func (p *pick) standing(i int, d *pvd.Domain, stuck bool) standing {
 	load := p.loads.of(d)
 	trail, age, known := p.paths.lookup(d.Key(), p.prefix)
-	s := standing{place: i, lively: trail.lively(), silent: trail.failures > 0, rank: rank{
+	s := standing{place: i, answers: trail.answers(), silent: trail.failures > 0, rank: rank{
 		degraded: d.State == pvd.Degraded, failing: known && trail.failing(age), spent: load.Spent, metered: d.Metered,
 	}}
 	for actor, r := range p.spoke {
