@@ -125,11 +125,44 @@ func (a *ear) heard(msg []byte, from netip.Addr) {
 	if !t.limiter.allow(time.Now()) {
 		return
 	}
-	packet.RequoteTCP(quote, s.key.src)
+	packet.RequoteTCP(quote, s.key.src, s.key.dst)
 	e := packet.Error{Type: msg[0], Code: msg[1], Rest: binary.BigEndian.Uint32(msg[4:]), From: from}
 	if p := packet.AppendError(nil, e, quote); len(p) > 0 {
 		_ = t.out.Write(tun.Header{}, p) // best effort, as every ICMP error
 	}
+}
+
+// TooBig tells a server what a router between here and an app says of the size of
+// the server's segments, as of the uplink's side of the connection. What it says is
+// for the server's kernel to judge. It returns false for what is none of that.
+func (t *Streams) TooBig(p []byte) bool {
+	mtu, _, _ := packet.TooBig(p)
+	if mtu == 0 || t.count.Load() == 0 {
+		return false
+	}
+	info, err := packet.Parse(p)
+	if err != nil {
+		return false
+	}
+	quote := p[info.L4+packet.ICMPHeaderLen : info.End]
+	server, app, ok := packet.QuotedTCP(quote)
+	if !ok {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.byApp[pair{app, server}]
+	if s == nil {
+		return false
+	}
+	if t.limiter.allow(time.Now()) {
+		packet.RequoteTCP(quote, server, s.flow.Source)
+		e := packet.TooBigError(mtu, info.Is6())
+		if p := packet.AppendError(nil, e, quote); len(p) > 0 { // from the source, as no router has an address there
+			s.raw.send(p, server.Addr())
+		}
+	}
+	return true
 }
 
 // close ends the hearing. Nobody polls any more.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -376,4 +377,28 @@ func TestNothingIsTranslatedWhileItIsBarred(t *testing.T) {
 	}
 	s.Keep(set, false)
 	begin(t, s, server, false)
+}
+
+func TestWhatARouterBeforeTheAppSaysIsAboutTheUplinksSide(t *testing.T) {
+	s, _, _ := streams(t, 100)
+	one := begin(t, s, server, false)
+	router := netip.MustParseAddr("192.168.1.1")
+	about := func(to netip.AddrPort, e packet.Error) []byte {
+		e.From = router
+		return packet.AppendError(nil, e, packet.AppendAck(nil, server, to, 1, 2))
+	}
+	whole := about(app, packet.TooBigError(1300, false))
+	for n := range whole { // cut off anywhere
+		s.TooBig(slices.Clone(whole[:n]))
+	}
+	if !s.TooBig(whole) {
+		t.Error("what is said of a stream's segment is not taken")
+	}
+	if src, dst, ok := packet.QuotedTCP(whole[packet.IPv4HeaderLen+packet.ICMPHeaderLen:]); !ok || src != server || dst != one.Source() {
+		t.Errorf("the server is told of a segment from %v to %v", src, dst)
+	}
+	stranger := netip.AddrPortFrom(app.Addr(), 1)
+	if s.TooBig(about(stranger, packet.TooBigError(1300, false))) || s.TooBig(about(app, packet.UnreachableError(packet.HostUnreachable, false))) {
+		t.Error("what is about nothing of ours, or of no size, is taken")
+	}
 }

@@ -155,20 +155,23 @@ func QuotedTCP(quote []byte) (src, dst netip.AddrPort, ok bool) {
 	return netip.AddrPortFrom(from, binary.BigEndian.Uint16(ports)), netip.AddrPortFrom(to, binary.BigEndian.Uint16(ports[2:])), true
 }
 
-// RequoteTCP gives the segment that an ICMP error quotes another source. QuotedTCP
+// RequoteTCP gives the segment that an ICMP error quotes other ends. QuotedTCP
 // must have found one. The sum of the IP header is true afterwards; that of TCP
 // nobody can check (RFC 5508 REQ-3).
-func RequoteTCP(quote []byte, src netip.AddrPort) {
+func RequoteTCP(quote []byte, src, dst netip.AddrPort) {
 	l4 := IPv6HeaderLen
 	if quote[0]>>4 == 4 {
 		l4 = int(quote[0]&0xf) * 4
-		a := src.Addr().As4()
-		copy(quote[12:], a[:])
+		from, to := src.Addr().As4(), dst.Addr().As4()
+		copy(quote[12:], from[:])
+		copy(quote[16:], to[:])
 		binary.BigEndian.PutUint16(quote[10:], 0)
 		binary.BigEndian.PutUint16(quote[10:], ^Sum(quote[:l4], 0))
 	} else {
-		a := src.Addr().As16()
-		copy(quote[8:], a[:])
+		from, to := src.Addr().As16(), dst.Addr().As16()
+		copy(quote[8:], from[:])
+		copy(quote[24:], to[:])
 	}
 	binary.BigEndian.PutUint16(quote[l4:], src.Port())
+	binary.BigEndian.PutUint16(quote[l4+2:], dst.Port())
 }

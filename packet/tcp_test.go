@@ -104,9 +104,11 @@ func TestAQuotationGetsTheAppsAddress(t *testing.T) {
 		if !ok || src != from || dst != to {
 			t.Fatalf("it quotes %v to %v, %v", src, dst, ok)
 		}
-		RequoteTCP(quote, app)
-		if src, dst, ok = QuotedTCP(quote); !ok || src != app || dst != to {
-			t.Errorf("then it quotes %v to %v, %v", src, dst, ok)
+		for _, ends := range [][2]netip.AddrPort{{app, to}, {to, app}} {
+			RequoteTCP(quote, ends[0], ends[1])
+			if src, dst, ok = QuotedTCP(quote); !ok || src != ends[0] || dst != ends[1] {
+				t.Errorf("then it quotes %v to %v, %v", src, dst, ok)
+			}
 		}
 		if app.Addr().Is4() && slowSum(quote[:IPv4HeaderLen]) != 0xffff {
 			t.Error("the sum of its header does not hold")
@@ -125,7 +127,7 @@ func FuzzTCP(f *testing.F) {
 		}
 		if from, to, ok := QuotedTCP(p); ok {
 			quote := bytes.Clone(p)
-			RequoteTCP(quote, src[from.Addr().Is6()])
+			RequoteTCP(quote, src[from.Addr().Is6()], to)
 			if again, dst, ok := QuotedTCP(quote); !ok || again != src[from.Addr().Is6()] || dst != to {
 				t.Errorf("% x quotes %v to %v", quote, again, dst)
 			}

@@ -22,7 +22,8 @@ func (s *stage) path(first *pvd.Domain) (Path, string) {
 		{!direct && !s.f.Dst.Addr().IsUnspecified(), pathNAT64},
 		{s.held(), pathHeld},
 		{s.f.Confined, pathConfined},
-		{asked != PathTranslate && s.v.race > 1, pathRace},
+		{asked != PathTranslate && s.v.race > 1 && s.v.by == Fastest, pathRace},
+		{asked != PathTranslate && s.v.race > 1 && someOf(s.spoke, func(r *Rule) bool { return r.Race }), pathRace},
 		{asked != PathTranslate && way.failures > 0, pathSilent},
 		{asked != PathTranslate && way.rtt == 0, pathUnknown},
 	} {

@@ -34,8 +34,9 @@ func TestPathIsWhatIsAskedWhereItCanBe(t *testing.T) {
 		{"the defaults ask", PathTranslate, nil, nil, through, "the defaults say so"},
 		{"a rule forbids", PathTranslate, []Rule{says("r", Admin, PathTerminate)}, nil, here, `rule "r" says so`},
 		{"the defaults forbid", PathTerminate, nil, nil, here, "the defaults say so"},
-		{"a rule leaves it open", PathTranslate, []Rule{says("r", Admin, PathAuto)}, nil, here, pathRace},
-		{"nobody asks", PathInherit, nil, nil, here, pathRace},
+		{"a rule leaves it open", PathTranslate, []Rule{says("r", Admin, PathAuto)}, nil, here, pathUnknown},
+		{"nobody asks", PathInherit, nil, nil, here, pathUnknown},
+		{"a rule wants a race", PathInherit, []Rule{{Name: "r", Actor: Admin, Race: true}}, nil, here, pathRace},
 		{"the stronger one speaks", PathInherit, []Rule{says("u", User, PathTerminate), translate}, nil, here, `rule "u" says so`},
 		{"the stronger one says nothing", PathInherit, []Rule{{Name: "u", Actor: User, Prefer: []string{"fiber"}}, translate}, nil, through, `rule "r" says so`},
 		{"multipath may be", PathInherit, with(func(r *Rule) { r.MPTCP = MultipathAuto }), nil, here, pathMultipath},
@@ -115,6 +116,33 @@ func TestPathIsTranslatedOnceTheWayIsKnown(t *testing.T) {
 		time.Sleep(time.Second)
 		want("when it is too old", PathTerminate, pathUnknown)
 	})
+}
+
+// TestPathIsWaitedForAsLongAsItShouldTake: a few round trips, while others are left.
+func TestPathIsWaitedForAsLongAsItShouldTake(t *testing.T) {
+	f := to("203.0.113.80:443", "")
+	for rtt, want := range map[time.Duration]time.Duration{
+		time.Millisecond: leastPatience, 40 * time.Millisecond: 120 * time.Millisecond, time.Minute: mostPatience,
+	} {
+		for _, all := range [][]*pvd.Domain{two(), two()[:1]} {
+			s := house(Policy{}, all...)
+			s.Translates(true)
+			for _, d := range all {
+				s.Learn(d.Key(), f.Dst.Addr(), Sample{RTT: rtt})
+			}
+			if len(all) == 1 {
+				want = 0
+			}
+			if d := s.Pick(f); d.Path != PathTranslate || d.Patience != want {
+				t.Errorf("of %d with a round trip of %v the first is waited for %v (%v), want %v", len(all), rtt, d.Patience, d.Path, want)
+			}
+		}
+	}
+	s := house(Policy{Path: PathTranslate}, two()...)
+	s.Translates(true)
+	if d := s.Pick(f); d.Path != PathTranslate || d.Patience != 0 {
+		t.Errorf("where it is asked for it is waited for %v", d.Patience)
+	}
 }
 
 // TestPathWordsAreTheConfigurations: each has the word that is written.

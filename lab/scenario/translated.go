@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"mifvif/lab"
 )
@@ -114,7 +115,7 @@ func learnsPaths(ctx context.Context, e *Env) error {
 		}
 	}
 	e.App = e.Host
-	return e.outlived(ctx)
+	return errors.Join(e.noneListed(ctx), e.outlived(ctx))
 }
 
 // wouldBe asks for what would become of a connection, and why.
@@ -132,8 +133,7 @@ func (e *Env) wouldBe(ctx context.Context, dst netip.AddrPort, path, reason stri
 	return err
 }
 
-// counted wants the bytes of a translated flow in the list as they pass, and the
-// flow not to be there any more when it has ended.
+// counted wants the bytes of a translated flow in the list as they pass.
 func (e *Env) counted(ctx context.Context, dst netip.AddrPort) error {
 	t, err := e.talkOn(ctx, "offloaded", "n1", dst)
 	if err != nil {
@@ -157,18 +157,24 @@ func (e *Env) counted(ctx context.Context, dst netip.AddrPort) error {
 	if before == nil || after == nil || after.Tx-before.Tx != bytes || after.Rx-before.Rx != bytes {
 		return fmt.Errorf("%d bytes each way make %+v of %+v", bytes, after, before)
 	}
-	t.Close()
+	return nil
+}
+
+// noneListed waits until the list is without flows that have ended: all of them.
+func (e *Env) noneListed(ctx context.Context) error {
 	return within(ctx, func() error {
-		l, err := e.listing(ctx, t)
-		if err == nil && l != nil {
-			err = fmt.Errorf("an ended flow is still listed: %+v", *l)
+		var all []listing
+		err := e.JSON(ctx, &all, "flows")
+		if i := slices.IndexFunc(all, func(l listing) bool { return l.Proto == "tcp" }); err == nil && i >= 0 {
+			err = fmt.Errorf("a flow that has ended is still listed: %+v", all[i])
 		}
 		return err
 	})
 }
 
-// outlived kills the daemon: its programs go with it, and the kernel's own ways
-// work. That they go with one that ends in order is the player's to check.
+// outlived kills the daemon, then has another one end in order, which resets what
+// it cannot look after any more. Its programs go with it, and the kernel's own ways
+// work.
 func (e *Env) outlived(ctx context.Context) error {
 	for _, program := range []string{"program mifvif_egress on mif0", "program mifvif_ingress on e1"} {
 		if err := e.hasLine(program, true); err != nil {
@@ -176,6 +182,24 @@ func (e *Env) outlived(ctx context.Context) error {
 		}
 	}
 	e.Daemon.Kill()
+	if err := errors.Join(e.withoutPrograms(ctx), e.StartDaemon(ctx), e.goes(ctx, "terminated", "n1", public4(firstE1))); err != nil {
+		return err
+	}
+	open, err := e.talkOn(ctx, "offloaded", "n1", public4(firstE1))
+	if err != nil {
+		return err
+	}
+	defer open.Close()
+	return steps(
+		func() error { return e.Daemon.Stop(ctx) },
+		func() error { return open.reset(time.Second) },
+		func() error { return e.withoutPrograms(ctx) },
+		func() error { return e.StartDaemon(ctx) }, // for the player
+	)
+}
+
+// withoutPrograms wants the host to be as without mifvif.
+func (e *Env) withoutPrograms(ctx context.Context) error {
 	if err := e.hasLine("program mifvif", false); err != nil {
 		return err
 	}
@@ -184,10 +208,7 @@ func (e *Env) outlived(ctx context.Context) error {
 			return fmt.Errorf("by the kernel alone: %w", err)
 		}
 	}
-	if err := e.StartDaemon(ctx); err != nil {
-		return err
-	}
-	return errors.Join(e.goes(ctx, "terminated", "n1", public4(firstE1)), e.goes(ctx, "offloaded", "n1", public4(firstE1)))
+	return nil
 }
 
 // hasLine wants a line that begins so in the host's snapshot, or none.

@@ -38,7 +38,10 @@ func bytesRight(ctx context.Context, e *Env) error {
 			}
 		}
 	}
-	const smaller = 1300 // for the router alone: the server's SYN does not tell
+	const smaller = 1300 // for one end of a link alone: nobody's SYN tells
+	if err := e.downloaded(ctx, smaller); err != nil {
+		return fmt.Errorf("of a client behind a smaller link: %w", err)
+	}
 	if err := e.Node("n1").SetMTU("core", smaller); err != nil {
 		return err
 	}
@@ -119,6 +122,28 @@ func (e *Env) uploaded(ctx context.Context, dst netip.AddrPort, mtu int) error {
 		return fmt.Errorf("the router said %d times that packets are too big for %d bytes, want once or a few times", n, mtu)
 	}
 	return nil
+}
+
+// downloaded takes what a server sends, whose segments are too big for the link
+// between host and client: the host's own kernel says so, and the server has to hear.
+func (e *Env) downloaded(ctx context.Context, mtu int) error {
+	const size = 1 << 20
+	if err := e.Host.SetMTU(lab.LANLink, mtu); err != nil {
+		return err
+	}
+	for _, dst := range bothFamilies(firstE2Source) { // n1's server is to know nothing
+		conn, err := e.Client.DialTCP(ctx, dst, lab.SocketOptions{})
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(answerWithin))
+		fmt.Fprintf(conn, "%d\n", size)
+		if got, err := io.CopyN(&serve.Pattern{}, conn, size); err != nil {
+			return fmt.Errorf("%d of %d bytes came from %v: %w", got, size, dst, err)
+		}
+	}
+	return e.Host.SetMTU(lab.LANLink, 1500)
 }
 
 // closeWrite is an empty Reader that ends a connection's own direction.
