@@ -23,6 +23,10 @@ type Stream struct {
 	raw    *raw
 	began  time.Duration // see offload.Now
 	more   bool          // another candidate is left
+	// patience is how long nobody may answer syn before it is declined; 0: any time.
+	patience time.Duration
+	declined func(syn []byte)
+	syn      []byte
 
 	// Guarded by table.mu.
 	ended    func()

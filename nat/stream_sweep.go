@@ -17,6 +17,8 @@ func (t *Streams) Run(ctx context.Context) error {
 	polling.Go(func() { t.poller.Run(ctx) })
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
+	soon := time.NewTimer(hurryEvery)
+	defer soon.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -24,6 +26,12 @@ func (t *Streams) Run(ctx context.Context) error {
 			polling.Wait()
 			t.ears.close()
 			return t.kernel.Close() //nolint:wrapcheck // says what and where
+		case <-t.rouse:
+			soon.Reset(hurryEvery)
+		case <-soon.C:
+			if t.hurry() {
+				soon.Reset(hurryEvery)
+			}
 		case <-tick.C:
 			if t.count.Load() > 0 {
 				t.look()

@@ -63,11 +63,15 @@ type Streams struct {
 	byID   map[uint64]*Stream
 	byApp  map[pair]*Stream // from the app's address to its destination
 	bySrc  map[pair]*Stream // from the uplink's
-	leases map[leaseKey]*lease
-	ports  ports
-	raws   map[hubKey]*raw
-	barred bool // see Keep
-	closed bool
+	due    []*Stream        // that may be silent for some time and no longer
+	rouse  chan struct{}
+	// declined are those that have been silent for longer.
+	declined map[pair]struct{}
+	leases   map[leaseKey]*lease
+	ports    ports
+	raws     map[hubKey]*raw
+	barred   bool // see Keep
+	closed   bool
 
 	looking sync.Mutex
 	passed  map[uint64]offload.Traffic // of looking: what all streams have carried
@@ -76,7 +80,7 @@ type Streams struct {
 	poller  *poll.Poller
 	limiter limiter
 	settled atomic.Int64 // when Settle has looked last
-	count   atomic.Int64 // of byApp, for those who only want to know whether there are any
+	count   atomic.Int64 // of byApp and declined, for those who only want to know whether there are any
 }
 
 // pair is both ends of a flow, from one point of view.
@@ -88,6 +92,7 @@ func NewStreams(cfg StreamConfig, kernel Kernel, out Writer, open StreamOpener, 
 		cfg: cfg, out: out, open: open, kernel: kernel, log: log,
 		byID: make(map[uint64]*Stream), byApp: make(map[pair]*Stream), bySrc: make(map[pair]*Stream),
 		leases: make(map[leaseKey]*lease), raws: make(map[hubKey]*raw), passed: make(map[uint64]offload.Traffic),
+		declined: make(map[pair]struct{}), rouse: make(chan struct{}, 1),
 	}
 	var err error
 	if t.poller, err = poll.New(); err != nil {
@@ -101,18 +106,17 @@ func NewStreams(cfg StreamConfig, kernel Kernel, out Writer, open StreamOpener, 
 }
 
 // Open has a flow translated from now on and sends its SYN, the headers of which
-// are given, over the chosen domain. more says that there is another candidate, tried
-// which have been silent before.
+// are given, over the chosen domain.
 // The flow is the app's, its destination where it really goes. After an error
 // nothing is left behind and the app has noticed nothing.
-func (t *Streams) Open(f flow.Flow, syn []byte, c Choice, tried []pvd.Key, more bool) (*Stream, error) {
+func (t *Streams) Open(f flow.Flow, syn []byte, c Choice, a Attempt) (*Stream, error) {
 	if c.Domain.MTU < t.cfg.MTU || c.Domain.P2P || c.Real.IsValid() || f.Dst.Addr().IsLinkLocalUnicast() {
 		return nil, ErrUntranslatable
 	}
 	if _, ok := packet.TCPHeaders(syn); !ok {
 		return nil, fmt.Errorf("translate %s: its SYN has other headers than IP and TCP: %w", f, ErrUntranslatable)
 	}
-	s, err := t.start(f, c, tried, more)
+	s, err := t.start(f, syn, c, a)
 	if err == nil {
 		if err = s.send(syn); err != nil {
 			t.mu.Lock()
@@ -127,10 +131,10 @@ func (t *Streams) Open(f flow.Flow, syn []byte, c Choice, tried []pvd.Key, more 
 }
 
 // start takes what a stream needs and puts it in every table.
-func (t *Streams) start(f flow.Flow, c Choice, tried []pvd.Key, more bool) (*Stream, error) {
+func (t *Streams) start(f flow.Flow, syn []byte, c Choice, a Attempt) (*Stream, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := &Stream{table: t, key: pair{f.Src, f.Dst}, choice: c, more: more, tried: tried, began: offload.Now(), syns: 1}
+	s := &Stream{table: t, key: pair{f.Src, f.Dst}, choice: c, more: a.More, tried: a.Past.Tried, began: offload.Now(), syns: 1}
 	switch {
 	case t.closed:
 		return nil, os.ErrClosed
@@ -162,7 +166,8 @@ func (t *Streams) start(f flow.Flow, c Choice, tried []pvd.Key, more bool) (*Str
 		return nil, err
 	}
 	t.byID[s.id], t.byApp[s.key], t.bySrc[s.outer()] = s, s, s
-	t.count.Store(int64(len(t.byApp)))
+	t.counted()
+	t.await(s, syn, a)
 	return s, nil
 }
 
@@ -191,7 +196,7 @@ func (t *Streams) forget(s *Stream) offload.Traffic {
 	delete(t.byID, s.id)
 	delete(t.byApp, s.key)
 	delete(t.bySrc, s.outer())
-	t.count.Store(int64(len(t.byApp)))
+	t.counted()
 	t.giveBack(s.lease)
 	t.dropRaw(s.raw)
 	return last
@@ -200,39 +205,38 @@ func (t *Streams) forget(s *Stream) offload.Traffic {
 // Again takes a SYN whose five-tuple may be a stream's: one that is sent again
 // goes the same way. It returns false where the flow is to be decided, for the
 // first time or anew: its last connection has ended, or its candidate has been
-// silent for so long that another one has its turn; tried are those.
-func (t *Streams) Again(app, dst netip.AddrPort, syn []byte) (tried []pvd.Key, again bool) {
+// silent for so long that another one has its turn, or that it was declined.
+func (t *Streams) Again(app, dst netip.AddrPort, syn []byte) (past Past, again bool) {
 	if t.count.Load() == 0 {
-		return nil, false
+		return past, false
 	}
 	t.mu.Lock()
 	s := t.byApp[pair{app, dst}]
 	if s == nil {
+		_, past.Declined = t.declined[pair{app, dst}]
+		delete(t.declined, pair{app, dst})
+		t.counted()
 		t.mu.Unlock()
-		return nil, false
+		return past, false
 	}
 	now := t.kernel.Traffic(s.flow)
 	switch phase := phaseOf(now); {
 	case s.over || phase == closed:
 	case phase == opening && s.more && offload.Now()-s.began >= patience:
-		tried = append(slices.Clone(s.tried), s.choice.Domain.Key())
+		past.Tried = append(slices.Clone(s.tried), s.choice.Domain.Key())
 		t.learn(s, 0)
 	default:
 		s.syns++
 		_ = s.send(syn) // it is sent again if it was lost
 		t.mu.Unlock()
-		return nil, true
+		return past, true
 	}
 	ended := s.finish(now)
 	t.forget(s)
 	t.mu.Unlock()
 	ended()
-	return tried, false
+	return past, false
 }
-
-// patience is how long one candidate may be silent while another is left: until the
-// SYN that the app sends after three seconds (RFC 6298 5.5 and 5.7).
-const patience = 2500 * time.Millisecond
 
 // learn tells what a path has shown.
 func (t *Streams) learn(s *Stream, rtt time.Duration) {

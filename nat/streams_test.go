@@ -111,7 +111,7 @@ func synOf(app, dst netip.AddrPort) []byte { return packet.AppendAck(nil, app, d
 // begin opens a stream from the app to a server.
 func begin(t *testing.T, s *Streams, dst netip.AddrPort, more bool) *Stream {
 	t.Helper()
-	one, err := s.Open(flowOf(app, dst), synOf(app, dst), onE1, nil, more)
+	one, err := s.Open(flowOf(app, dst), synOf(app, dst), onE1, Attempt{More: more})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,11 +186,11 @@ func TestAnAppsAddressHasOnePort(t *testing.T) {
 	if one.Source() != two.Source() {
 		t.Errorf("it leaves from %v and %v", one.Source(), two.Source())
 	}
-	other, err := s.Open(flowOf(netip.MustParseAddrPort("198.18.0.1:4001"), server), synOf(app, server), onE1, nil, false)
+	other, err := s.Open(flowOf(netip.MustParseAddrPort("198.18.0.1:4001"), server), synOf(app, server), onE1, Attempt{})
 	if err != nil || other.Source() == one.Source() {
 		t.Errorf("another leaves from %v, %v", other.Source(), err)
 	}
-	if _, err := s.Open(flowOf(app, server), synOf(app, server), onE1, nil, false); !errors.Is(err, os.ErrExist) {
+	if _, err := s.Open(flowOf(app, server), synOf(app, server), onE1, Attempt{}); !errors.Is(err, os.ErrExist) {
 		t.Errorf("the same flow once more: %v", err)
 	}
 	one.Reset()
@@ -208,15 +208,15 @@ func TestWhatCannotBeTranslatedIsLeft(t *testing.T) {
 	p2p.Domain = &pvd.Domain{MTU: 1500, P2P: true}
 	alias.Real = server.Addr()
 	for name, c := range map[string]Choice{"a smaller MTU": small, "no Ethernet": p2p, "another destination": alias} {
-		if _, err := s.Open(flowOf(app, server), synOf(app, server), c, nil, false); !errors.Is(err, ErrUntranslatable) {
+		if _, err := s.Open(flowOf(app, server), synOf(app, server), c, Attempt{}); !errors.Is(err, ErrUntranslatable) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := s.Open(flowOf(app, server), []byte{0x46, 0, 0}, onE1, nil, false); !errors.Is(err, ErrUntranslatable) {
+	if _, err := s.Open(flowOf(app, server), []byte{0x46, 0, 0}, onE1, Attempt{}); !errors.Is(err, ErrUntranslatable) {
 		t.Errorf("IP options: %v", err)
 	}
 	k.room = 0
-	if _, err := s.Open(flowOf(app, server), synOf(app, server), onE1, nil, false); !errors.Is(err, errNoRoom) {
+	if _, err := s.Open(flowOf(app, server), synOf(app, server), onE1, Attempt{}); !errors.Is(err, errNoRoom) {
 		t.Errorf("a full map: %v", err)
 	}
 	if len(s.leases)+len(s.raws)+len(s.byID) > 0 {
@@ -236,8 +236,8 @@ func TestASYNThatIsSentAgainGoesTheSameWay(t *testing.T) {
 		t.Error("the second SYN is to be decided anew")
 	}
 	one.began -= 3 * time.Second
-	if tried, again := s.Again(app, server, synOf(app, server)); again || len(tried) != 1 || tried[0] != onE1.Domain.Key() || ended != 1 || len(k.flows) > 0 {
-		t.Errorf("the SYN after three seconds: %v tried, sent again %v, ended %d times, %v", tried, again, ended, k.flows)
+	if past, again := s.Again(app, server, synOf(app, server)); again || len(past.Tried) != 1 || past.Tried[0] != onE1.Domain.Key() || ended != 1 || len(k.flows) > 0 {
+		t.Errorf("the SYN after three seconds: %v tried, sent again %v, ended %d times, %v", past.Tried, again, ended, k.flows)
 	}
 	last := begin(t, s, netip.MustParseAddrPort("203.0.113.3:80"), false)
 	last.began -= time.Minute
@@ -372,7 +372,7 @@ func TestNothingIsTranslatedWhileItIsBarred(t *testing.T) {
 	if !one.gone || len(k.flows) > 0 {
 		t.Error("it goes on")
 	}
-	if _, err := s.Open(flowOf(app, server), synOf(app, server), onE1, nil, false); !errors.Is(err, ErrUntranslatable) {
+	if _, err := s.Open(flowOf(app, server), synOf(app, server), onE1, Attempt{}); !errors.Is(err, ErrUntranslatable) {
 		t.Errorf("another one: %v", err)
 	}
 	s.Keep(set, false)
@@ -400,5 +400,40 @@ func TestWhatARouterBeforeTheAppSaysIsAboutTheUplinksSide(t *testing.T) {
 	stranger := netip.AddrPortFrom(app.Addr(), 1)
 	if s.TooBig(about(stranger, packet.TooBigError(1300, false))) || s.TooBig(about(app, packet.UnreachableError(packet.HostUnreachable, false))) {
 		t.Error("what is about nothing of ours, or of no size, is taken")
+	}
+}
+
+func TestASilentStreamIsDeclinedInTime(t *testing.T) {
+	s, k, _ := streams(t, 100)
+	var declined [][]byte
+	open := func(dst netip.AddrPort) *Stream {
+		one, err := s.Open(flowOf(app, dst), synOf(app, dst), onE1, Attempt{
+			More: true, Patience: time.Second, Declined: func(syn []byte) { declined = append(declined, syn) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return one
+	}
+	one, other := open(server), open(netip.MustParseAddrPort("203.0.113.2:80"))
+	ended := false
+	one.OnEnd(func() { ended = true })
+	if !s.hurry() || ended {
+		t.Fatal("it is declined at once")
+	}
+	one.began -= 2 * time.Second
+	other.began -= 2 * time.Second
+	k.pass(other.id, offload.Traffic{Rx: offload.Side{Segments: 1, Flags: packet.TCPSyn | ack}})
+	if s.hurry() || !ended || other.gone || len(k.flows) != 1 {
+		t.Errorf("then it has ended: %v; the one that was answered: %v", ended, other.gone)
+	}
+	if len(declined) != 1 || !cmp.Equal(declined[0], synOf(app, server)) {
+		t.Errorf("declined are % x", declined)
+	}
+	if past, again := s.Again(app, server, synOf(app, server)); again || !past.Declined {
+		t.Errorf("when it comes back: %+v, %v", past, again)
+	}
+	if past, again := s.Again(app, server, synOf(app, server)); again || past.Declined {
+		t.Errorf("when it comes once more: %+v, %v", past, again)
 	}
 }

@@ -11,36 +11,39 @@ import (
 	"mifvif/pvd"
 	"mifvif/scheduler"
 	"mifvif/stack"
+	"mifvif/tun"
 )
 
 // again sends the SYN of a flow that is translated already the way that the first
-// one went. It returns false where the flow is to be decided; tried are those of its
-// candidates that have been silent.
-func (r *Relay) again(req *stack.Request) (tried []pvd.Key, again bool) {
+// one went. It returns false where the flow is to be decided; past is what has
+// become of its SYN before.
+func (r *Relay) again(req *stack.Request) (past nat.Past, again bool) {
 	if r.cfg.Streams == nil {
-		return nil, false
+		return past, false
 	}
 	f := req.Flow()
-	tried, again = r.cfg.Streams.Again(f.Src, f.Dst, req.Headers())
+	past, again = r.cfg.Streams.Again(f.Src, f.Dst, req.Headers())
 	if again {
 		req.Refuse(stack.Silent) // the server's answer is the answer
 	}
-	return tried, again
+	return past, again
 }
 
 // translate has the kernel carry a flow from its SYN on: the server answers the
 // app itself, with whatever is the truth. It returns false where the flow has to be
 // terminated after all.
-func (r *Relay) translate(req *stack.Request, place *entry, f flow.Flow, asked netip.AddrPort, began time.Time, tried []pvd.Key, d *scheduler.Decision) bool {
-	if d.Path != scheduler.PathTranslate || r.cfg.Streams == nil || f.Dst != asked {
+func (r *Relay) translate(req *stack.Request, place *entry, f flow.Flow, asked netip.AddrPort, began time.Time, past nat.Past, d *scheduler.Decision) bool {
+	if d.Path != scheduler.PathTranslate || r.cfg.Streams == nil || f.Dst != asked || past.Declined {
 		return false
 	}
 	candidates := d.Candidates()
-	c := untried(candidates, tried)
+	c := untried(candidates, past.Tried)
 	if c == candidates[0] {
-		tried = nil // it may be their turn again
+		past.Tried = nil // it may be their turn again
 	}
-	s, err := r.cfg.Streams.Open(f, req.Headers(), choice(c, d), tried, len(candidates) > 1)
+	s, err := r.cfg.Streams.Open(f, req.Headers(), choice(c, d), nat.Attempt{
+		Past: past, More: len(candidates) > 1, Patience: d.Patience, Declined: r.declined,
+	})
 	if err != nil {
 		r.log.Debug("flow is terminated instead of translated", "flow", f, "domain", c.Domain.Name, "error", err)
 		return false
@@ -53,6 +56,14 @@ func (r *Relay) translate(req *stack.Request, place *entry, f flow.Flow, asked n
 		r.flows.release(place)
 	})
 	return true
+}
+
+// declined has a SYN come in once more whose flow was to be translated: nobody has
+// answered as soon as the way's round trip promised, and now all candidates are tried.
+func (r *Relay) declined(syn []byte) {
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	r.stack.Deliver(tun.Header{ChecksumValid: true}, syn)
 }
 
 // untried returns the best candidate that has not been silent, the best of all if

@@ -29,7 +29,7 @@ func (r *Relay) request(req *stack.Request) {
 		r.serveTCP(req)
 		return
 	}
-	tried, again := r.again(req)
+	past, again := r.again(req)
 	if again {
 		return
 	}
@@ -60,7 +60,7 @@ func (r *Relay) request(req *stack.Request) {
 		req.Refuse(stack.Silent)
 		return
 	}
-	if r.translate(req, place, f, asked, began, tried, &decision) {
+	if r.translate(req, place, f, asked, began, past, &decision) {
 		return
 	}
 	up, on, err := r.connect(req, f, in, &decision)

@@ -24,6 +24,7 @@ func translatedChecks() []Scenario {
 		{ID: "translated-bytes", Title: "every byte and checksum of translated flows is right, also behind a smaller link", Layout: lab.WithLAN, Config: byPort + bulk + lanRule + translated, Prepare: summed, Run: bytesRight},
 		{ID: "untranslated", Title: "what the kernel cannot translate is terminated: smaller links, NAT64, Multipath TCP, a command's own network", Layout: sixOnlyFirst, Config: exceptions + translated, Prepare: smallerSecond, Run: terminatedInstead},
 		{ID: "shortcuts", Title: "datagrams that keep passing between a socket and a server are translated by the kernel, and move when their network dies; nothing is while IPsec has a say", Config: byPort, Run: shortcuts},
+		{ID: "auto-silent", Title: "without any policy, too, and a known network that falls silent costs the next connect no more than an unknown one", Layout: bothWired, Run: knownFallsSilent},
 		{ID: "firewalled", Title: "a host with a stateful firewall and strict reverse path filters notices no difference", Layout: lab.WithLAN, Config: byPort + lanRule, Prepare: firewall, Run: firewalled},
 		{ID: "flaps-translated", Title: "10,000 mixed flows while an uplink flaps, as in 4.2-6, with TCP translated by the kernel", Config: byPort + translated, Run: flapping},
 	}
