@@ -22,7 +22,7 @@ type Stream struct {
 	lease  *lease
 	raw    *raw
 	began  time.Duration // see offload.Now
-	more   bool          // another candidate is left
+	more   bool          // another candidate is left that has not been tried
 	// patience is how long nobody may answer syn before it is declined; 0: any time.
 	patience time.Duration
 	declined func(syn []byte)
@@ -34,6 +34,7 @@ type Stream struct {
 	syns     int             // that were sent
 	tried    []pvd.Key       // candidates before this one
 	answered bool            // somebody has
+	left     bool            // nobody will
 	over     bool            // it has ended; what still comes is carried for a while
 	gone     bool            // it is in no table
 }
@@ -113,6 +114,14 @@ func (s *Stream) Shown() (tx, rx uint64, state string) {
 		state = "closing"
 	}
 	return t.Tx.Bytes, t.Rx.Bytes, state
+}
+
+// leave has the app's next SYN go by the next candidate, where there is one and
+// nobody has answered yet. A network says that it knows no way to the destination:
+// another one may. table.mu is held.
+func (s *Stream) leave() bool {
+	s.left = s.more && phaseOf(s.table.kernel.Traffic(s.flow)) == opening
+	return s.left
 }
 
 func (s *Stream) traffic() offload.Traffic {

@@ -115,8 +115,9 @@ func (a *ear) heard(msg []byte, from netip.Addr) {
 	t := a.streams
 	t.mu.Lock()
 	s := t.bySrc[pair{src, dst}]
+	hushed := s != nil && isNoWay(msg[0], msg[1], a.is6) && from != dst.Addr() && s.leave()
 	t.mu.Unlock()
-	if s == nil {
+	if s == nil || hushed {
 		return
 	}
 	if s.choice.Domain.Owns(from) { // our own address on the uplink speaks for the destination
@@ -130,6 +131,15 @@ func (a *ear) heard(msg []byte, from netip.Addr) {
 	if p := packet.AppendError(nil, e, quote); len(p) > 0 {
 		_ = t.out.Write(tun.Header{}, p) // best effort, as every ICMP error
 	}
+}
+
+// isNoWay reports whether an error says that a packet cannot get there. That its time
+// is over may be what the app wants to hear (traceroute).
+func isNoWay(typ, code uint8, is6 bool) bool {
+	if is6 {
+		return typ == 1
+	}
+	return typ == 3 && code != 4
 }
 
 // TooBig tells a server what a router between here and an app says of the size of

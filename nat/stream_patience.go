@@ -64,7 +64,7 @@ func (t *Streams) hurry() bool {
 	for _, s := range t.due {
 		switch {
 		case s.gone || s.over:
-		case now-s.began < s.patience:
+		case now-s.began < s.patience && !s.left:
 			left = append(left, s)
 		case t.kernel.Traffic(s.flow).Rx.Segments > 0:
 		default:

@@ -106,9 +106,8 @@ func NewStreams(cfg StreamConfig, kernel Kernel, out Writer, open StreamOpener, 
 }
 
 // Open has a flow translated from now on and sends its SYN, the headers of which
-// are given, over the chosen domain.
-// The flow is the app's, its destination where it really goes. After an error
-// nothing is left behind and the app has noticed nothing.
+// are given, over the chosen domain. The flow is the app's, its destination where it
+// really goes. After an error nothing is left behind and the app has noticed nothing.
 func (t *Streams) Open(f flow.Flow, syn []byte, c Choice, a Attempt) (*Stream, error) {
 	if c.Domain.MTU < t.cfg.MTU || c.Domain.P2P || c.Real.IsValid() || f.Dst.Addr().IsLinkLocalUnicast() {
 		return nil, ErrUntranslatable
@@ -204,8 +203,8 @@ func (t *Streams) forget(s *Stream) offload.Traffic {
 
 // Again takes a SYN whose five-tuple may be a stream's: one that is sent again
 // goes the same way. It returns false where the flow is to be decided, for the
-// first time or anew: its last connection has ended, or its candidate has been
-// silent for so long that another one has its turn, or that it was declined.
+// first time or anew: its last connection has ended, its candidate knows no way or has
+// been silent for so long that another one has its turn, or that it was declined.
 func (t *Streams) Again(app, dst netip.AddrPort, syn []byte) (past Past, again bool) {
 	if t.count.Load() == 0 {
 		return past, false
@@ -222,7 +221,7 @@ func (t *Streams) Again(app, dst netip.AddrPort, syn []byte) (past Past, again b
 	now := t.kernel.Traffic(s.flow)
 	switch phase := phaseOf(now); {
 	case s.over || phase == closed:
-	case phase == opening && s.more && offload.Now()-s.began >= patience:
+	case phase == opening && s.more && (s.left || offload.Now()-s.began >= patience):
 		past.Tried = append(slices.Clone(s.tried), s.choice.Domain.Key())
 		t.learn(s, 0)
 	default:

@@ -437,3 +437,34 @@ func TestASilentStreamIsDeclinedInTime(t *testing.T) {
 		t.Errorf("when it comes once more: %+v, %v", past, again)
 	}
 }
+
+func TestANetworkThatKnowsNoWayIsLeftForTheNext(t *testing.T) {
+	router := netip.MustParseAddr("192.0.2.7")
+	for _, test := range []struct {
+		name     string
+		more     bool
+		answered uint64
+		typ      uint8
+		from     netip.Addr
+		left     bool
+	}{
+		{"another is left", true, 0, 3, router, true},
+		{"the app asks for the way", true, 0, 11, router, false},
+		{"none is left", false, 0, 3, router, false},
+		{"somebody has answered", true, 1, 3, router, false},
+		{"the server says it itself", true, 0, 3, server.Addr(), false},
+		{"it says something else", true, 0, 12, router, false},
+	} {
+		s, k, out := streams(t, 100)
+		one := begin(t, s, server, test.more)
+		k.passed[one.id] = offload.Traffic{Rx: offload.Side{Segments: test.answered}}
+		whole := packet.AppendError(nil, packet.Error{Type: test.typ, Code: 1, From: test.from}, packet.AppendAck(nil, one.Source(), server, 1, 2))
+		s.ears.all[0].heard(whole, test.from)
+		if told := len(out.packets) > 0; told == test.left {
+			t.Errorf("%s: the app is told: %v", test.name, told)
+		}
+		if past, again := s.Again(app, server, synOf(app, server)); again == test.left || len(past.Tried) > 0 != test.left {
+			t.Errorf("%s: the next SYN goes the same way: %v, tried %v", test.name, again, past.Tried)
+		}
+	}
+}

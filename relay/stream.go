@@ -41,9 +41,10 @@ func (r *Relay) translate(req *stack.Request, place *entry, f flow.Flow, asked n
 	if c == candidates[0] {
 		past.Tried = nil // it may be their turn again
 	}
-	s, err := r.cfg.Streams.Open(f, req.Headers(), choice(c, d), nat.Attempt{
-		Past: past, More: len(candidates) > 1, Patience: d.Patience, Declined: r.declined,
+	more := slices.ContainsFunc(candidates, func(o scheduler.Candidate) bool {
+		return o.Domain != c.Domain && !slices.Contains(past.Tried, o.Domain.Key())
 	})
+	s, err := r.cfg.Streams.Open(f, req.Headers(), choice(c, d), nat.Attempt{Past: past, More: more, Patience: d.Patience, Declined: r.declined})
 	if err != nil {
 		r.log.Debug("flow is terminated instead of translated", "flow", f, "domain", c.Domain.Name, "error", err)
 		return false

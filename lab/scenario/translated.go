@@ -20,7 +20,7 @@ func translatedChecks() []Scenario {
 	return []Scenario{
 		{ID: "auto", Title: "the first connection to a server is terminated, the next ones the kernel translates, a client's too; nothing of that outlives mifvif", Layout: lab.WithLAN, Config: byPort + lanRule, Run: learnsPaths},
 		{ID: "translated-told", Title: "apps of translated flows are told at once when their network dies or is to be left, and the next connect goes by another", Config: byPort + tells + zoned + translated, Run: toldAtOnce},
-		{ID: "translated-silent", Title: "a network that answers to nothing is left for the next one within the app's own connect", Layout: firstWired, Config: byPort + translated, Run: leavesSilent},
+		{ID: "translated-silent", Title: "a network that answers to nothing or knows no way is left for the next one within the app's own connect", Layout: firstWired, Config: byPort + translated, Run: leavesSilent},
 		{ID: "translated-bytes", Title: "every byte and checksum of translated flows is right, also behind a smaller link", Layout: lab.WithLAN, Config: byPort + bulk + lanRule + translated, Prepare: summed, Run: bytesRight},
 		{ID: "untranslated", Title: "what the kernel cannot translate is terminated: smaller links, NAT64, Multipath TCP, a command's own network", Layout: sixOnlyFirst, Config: exceptions + translated, Prepare: smallerSecond, Run: terminatedInstead},
 		{ID: "shortcuts", Title: "datagrams that keep passing between a socket and a server are translated by the kernel, and move when their network dies; nothing is while IPsec has a say", Config: byPort, Run: shortcuts},
