@@ -133,8 +133,8 @@ func (a *ear) heard(msg []byte, from netip.Addr) {
 	}
 }
 
-// isNoWay reports whether an error says that a packet cannot get there. That its time
-// is over may be what the app wants to hear (traceroute).
+// isNoWay reports whether an error says that its sender knows no way on. That a
+// packet was on its way for too long is what an app asks for that traces the way.
 func isNoWay(typ, code uint8, is6 bool) bool {
 	if is6 {
 		return typ == 1

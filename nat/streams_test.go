@@ -449,7 +449,7 @@ func TestANetworkThatKnowsNoWayIsLeftForTheNext(t *testing.T) {
 		left     bool
 	}{
 		{"another is left", true, 0, 3, router, true},
-		{"the app asks for the way", true, 0, 11, router, false},
+		{"it was on its way for too long", true, 0, 11, router, false},
 		{"none is left", false, 0, 3, router, false},
 		{"somebody has answered", true, 1, 3, router, false},
 		{"the server says it itself", true, 0, 3, server.Addr(), false},

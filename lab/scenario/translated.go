@@ -18,15 +18,41 @@ import (
 // terminated.
 func translatedChecks() []Scenario {
 	return []Scenario{
-		{ID: "auto", Title: "the first connection to a server is terminated, the next ones the kernel translates, a client's too; nothing of that outlives mifvif", Layout: lab.WithLAN, Config: byPort + lanRule, Run: learnsPaths},
-		{ID: "translated-told", Title: "apps of translated flows are told at once when their network dies or is to be left, and the next connect goes by another", Config: byPort + tells + zoned + translated, Run: toldAtOnce},
-		{ID: "translated-silent", Title: "a network that answers to nothing or knows no way is left for the next one within the app's own connect", Layout: firstWired, Config: byPort + translated, Run: leavesSilent},
+		{ID: "auto", Title: "the first connection to a server is terminated, the next ones the kernel translates, a client's too; nothing of that outlives mifvif", Layout: lab.WithLAN, Config: byPort + lanRule, Run: ownSources(learnsPaths)},
+		{ID: "translated-told", Title: "apps of translated flows are told at once when their network dies or is to be left, and the next connect goes by another", Config: byPort + tells + zoned + translated, Run: ownSources(toldAtOnce)},
+		{ID: "translated-silent", Title: "a network that answers to nothing or knows no way is left for the next one within the app's own connect", Layout: firstWired, Config: byPort + translated, Run: ownSources(leavesSilent)},
 		{ID: "translated-bytes", Title: "every byte and checksum of translated flows is right, also behind a smaller link", Layout: lab.WithLAN, Config: byPort + bulk + lanRule + translated, Prepare: summed, Run: bytesRight},
 		{ID: "untranslated", Title: "what the kernel cannot translate is terminated: smaller links, NAT64, Multipath TCP, a command's own network", Layout: sixOnlyFirst, Config: exceptions + translated, Prepare: smallerSecond, Run: terminatedInstead},
 		{ID: "shortcuts", Title: "datagrams that keep passing between a socket and a server are translated by the kernel, and move when their network dies; nothing is while IPsec has a say", Config: byPort, Run: shortcuts},
 		{ID: "auto-silent", Title: "without any policy, too, and a known network that falls silent costs the next connect no more than an unknown one", Layout: bothWired, Run: knownFallsSilent},
 		{ID: "firewalled", Title: "a host with a stateful firewall and strict reverse path filters notices no difference", Layout: lab.WithLAN, Config: byPort + lanRule, Prepare: firewall, Run: firewalled},
 		{ID: "flaps-translated", Title: "10,000 mixed flows while an uplink flaps, as in 4.2-6, with TCP translated by the kernel", Config: byPort + translated, Run: flapping},
+	}
+}
+
+// ownSources wraps a scenario: no segment or datagram may leave by a link with a
+// source of another network, of the LAN, or of mif0.
+func ownSources(run func(context.Context, *Env) error) func(context.Context, *Env) error {
+	return func(ctx context.Context, e *Env) error {
+		captures := make(map[string]*lab.Capture)
+		for _, n := range e.Layout.Networks {
+			c, err := e.Host.Capture(n.Link, func(r lab.Record) bool {
+				return r.Out && (r.Proto == 6 || r.Proto == 17) && !n.Owns(r.Src) && !r.Src.IsLinkLocalUnicast()
+			})
+			if err != nil {
+				return err
+			}
+			captures[n.Link] = c
+		}
+		if err := run(ctx, e); err != nil {
+			return err
+		}
+		for link, c := range captures {
+			if err := nothing(c, "with a source that is not "+link+"'s own"); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 }
 
