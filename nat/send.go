@@ -78,7 +78,7 @@ func (s *sender) put(b *binding, info *packet.Info, data, payload []byte, segmen
 	}
 	m := &s.msgs[s.n]
 	s.n++
-	m.b, m.dst, m.tos, m.ttl, m.df = b, dst, info.TOS&^3, info.TTL, info.DF
+	m.b, m.dst, m.tos, m.ttl, m.df = b, dst, info.TOS, info.TTL, info.DF
 	m.segment, m.total, m.n, m.first = segment, 0, 0, data
 	m.closed = segment < len(payload) || b.app.proto != flow.UDP
 	m.add(payload)
@@ -103,7 +103,7 @@ func body(b *binding, h tun.Header, info *packet.Info, data []byte) (payload []b
 func (m *message) takes(b *binding, dst netip.AddrPort, info *packet.Info, size, segment int) bool {
 	return !m.closed && m.b == b && m.dst == dst && m.n < maxSegments && size > 0 && segment == size &&
 		size <= m.segment && m.total+size <= maxSend &&
-		m.tos == info.TOS&^3 && m.ttl == info.TTL && m.df == info.DF
+		m.tos == info.TOS && m.ttl == info.TTL && m.df == info.DF
 }
 
 // add appends a payload; a shorter one is the last.
