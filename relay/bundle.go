@@ -27,8 +27,8 @@ const (
 type bundle struct {
 	entry *entry
 	up    Multipath
-	flow  flow.Flow // as it is decided about
-	is6   bool      // of the connection
+	flow  flow.Flow      // as it is decided about
+	to    netip.AddrPort // of the first subflow
 	need  scheduler.MPTCP
 	holds bool // it outlives its last domain, as its rule says
 	ctx   context.Context
@@ -50,6 +50,7 @@ type leg struct {
 	backup bool
 	began  time.Time
 	ends   []flow.Ends // what there is of it, none before it is connected
+	begun  []flow.Ends // its handshake
 }
 
 func (l *leg) connected() bool { return len(l.ends) > 0 }
@@ -86,27 +87,31 @@ func (b *bundle) target(c scheduler.Candidate) netip.AddrPort {
 
 // see compares the legs with what the kernel has of them. What is no leg any more,
 // because it was given up before it was connected, is ended.
-func (b *bundle) see(all []flow.Ends, now time.Time) {
-	b.legs = slices.DeleteFunc(b.legs, func(l leg) bool { return !b.stands(&l, all, now) })
+func (b *bundle) see(connected, begun []flow.Ends, now time.Time) {
+	b.legs = slices.DeleteFunc(b.legs, func(l leg) bool { return !b.stands(&l, connected, now) })
 	known := 0
 	for i := range b.legs {
-		b.legs[i].ends = endsOf(&b.legs[i], all)
-		known += len(b.legs[i].ends)
+		l := &b.legs[i]
+		l.ends, l.begun = endsOf(l, connected), endsOf(l, begun)
+		known += len(l.ends) + len(l.begun)
 	}
-	if known == len(all) {
+	if known == len(connected)+len(begun) {
 		return
 	}
-	for _, e := range all {
-		if !slices.ContainsFunc(b.legs, func(l leg) bool { return slices.Contains(l.ends, e) }) {
-			_ = b.up.Leave(e) // it is gone already, or the connection is
+	for _, e := range slices.Concat(connected, begun) {
+		if !slices.ContainsFunc(b.legs, func(l leg) bool { return slices.Contains(l.ends, e) || slices.Contains(l.begun, e) }) {
+			b.leave(e)
 		}
 	}
 }
 
+// leave ends a subflow. If that fails it is gone already, or the connection is.
+func (b *bundle) leave(e flow.Ends) { _ = b.up.Leave(e) }
+
 // stands reports whether a leg is connected, or may come to be.
-func (b *bundle) stands(l *leg, all []flow.Ends, now time.Time) bool {
+func (b *bundle) stands(l *leg, connected []flow.Ends, now time.Time) bool {
 	switch {
-	case len(endsOf(l, all)) > 0:
+	case len(endsOf(l, connected)) > 0:
 		if !l.connected() {
 			delete(b.failed, l.on.Key())
 		}
@@ -132,7 +137,7 @@ func endsOf(l *leg, all []flow.Ends) []flow.Ends {
 func (b *bundle) join(d *scheduler.Decision, alive aliveFunc, now time.Time) {
 	for i, c := range d.Candidates() {
 		l := leg{on: c.Domain, source: c.Source, to: b.target(c), backup: i >= d.Alike, began: now}
-		if len(b.legs) >= maxLegs || b.has(&l) || l.to.Addr().Is6() != b.is6 || now.Before(b.failed[l.on.Key()].until) || !alive(l.on.Key(), l.source) {
+		if len(b.legs) >= maxLegs || b.has(&l) || l.to.Addr().Is6() != b.to.Addr().Is6() || now.Before(b.failed[l.on.Key()].until) || !alive(l.on.Key(), l.source) {
 			continue
 		}
 		switch err := b.up.Join(l.on, l.source, l.to, l.backup); {
@@ -152,7 +157,7 @@ func (b *bundle) has(l *leg) bool {
 }
 
 // part ends the subflows that are not to be: those without ground, those on domains
-// that are no candidates any more, and those that carry and should stand by, or the
+// that are no candidates any more, under way or connected, and those that carry and should stand by, or the
 // other way round, to come back as what they should be. As long as it has ground the
 // last one that carries is left alone.
 func (b *bundle) part(d *scheduler.Decision, alive aliveFunc) {
@@ -167,7 +172,7 @@ func (b *bundle) part(d *scheduler.Decision, alive aliveFunc) {
 	replaced := false
 	b.legs = slices.DeleteFunc(b.legs, func(l leg) bool {
 		switch at := l.place(d.Candidates()); {
-		case !alive(l.on.Key(), l.source):
+		case !alive(l.on.Key(), l.source), !l.connected() && at < 0:
 		case !l.connected(), at >= 0 && l.backup == (at >= d.Alike): // as it should be, or soon
 			return false
 		case at < 0 && good == 0, at >= 0 && l.backup && (good < 2 || replaced), at >= 0 && !l.backup && !best:
@@ -175,8 +180,8 @@ func (b *bundle) part(d *scheduler.Decision, alive aliveFunc) {
 		default:
 			replaced = replaced || at >= 0
 		}
-		for _, e := range l.ends {
-			_ = b.up.Leave(e) // it is gone already, or the connection is
+		for _, e := range slices.Concat(l.ends, l.begun) {
+			b.leave(e)
 		}
 		return true
 	})

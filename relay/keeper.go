@@ -17,6 +17,7 @@ import (
 const (
 	lookSoon  = 50 * time.Millisecond
 	lookLater = 2 * time.Second
+	lookApart = lookSoon / 2     // between two times that all are gone through
 	aloneFor  = 10 * time.Second // a flow without any subflow is reset then
 )
 
@@ -31,6 +32,7 @@ type keeper struct {
 
 	mu   sync.Mutex
 	kept map[*entry]*bundle
+	then time.Time // when they are gone through again, zero while there were none
 }
 
 func (k *keeper) init() {
@@ -44,8 +46,11 @@ func (k *keeper) add(b *bundle) {
 	b.pause, b.due = lookSoon, time.Now().Add(lookSoon)
 	k.mu.Lock()
 	k.kept[b.entry] = b
+	late := k.then.IsZero() || b.due.Before(k.then)
 	k.mu.Unlock()
-	k.wake()
+	if late {
+		k.wake()
+	}
 }
 
 // drop forgets the bundle of a flow that has ended.
@@ -86,16 +91,21 @@ func (k *keeper) due(now time.Time, all bool) []*bundle {
 	return due
 }
 
-// next returns when the next bundle is due, zero if there is none.
-func (k *keeper) next() (next time.Time) {
+// next returns when bundles are due again, zero if there are none. Those that are due
+// soon after each other are looked at together: of thousands there is always one.
+func (k *keeper) next(now time.Time) time.Time {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.then = time.Time{}
 	for _, b := range k.kept {
-		if next.IsZero() || b.due.Before(next) {
-			next = b.due
+		if k.then.IsZero() || b.due.Before(k.then) {
+			k.then = b.due
 		}
 	}
-	return next
+	if soonest := now.Add(lookApart); !k.then.IsZero() && k.then.Before(soonest) {
+		k.then = soonest
+	}
+	return k.then
 }
 
 // tend looks after the multipath flows until ctx ends.
@@ -118,7 +128,7 @@ func (r *Relay) tend(ctx context.Context) error {
 			}
 			b.due = now.Add(b.pause)
 		}
-		if next := r.keeper.next(); !next.IsZero() {
+		if next := r.keeper.next(time.Now()); !next.IsZero() {
 			timer.Reset(time.Until(next))
 		}
 	}
@@ -130,7 +140,7 @@ func (r *Relay) look(b *bundle, now time.Time, alive aliveFunc) {
 		r.stand(b, alive)
 		return
 	}
-	all, err := b.up.Subflows()
+	connected, begun, err := b.up.Subflows()
 	switch {
 	case !b.up.Whole():
 		r.fell(b, alive)
@@ -138,9 +148,11 @@ func (r *Relay) look(b *bundle, now time.Time, alive aliveFunc) {
 	case err != nil:
 		return // closed: its flow ends by itself
 	}
-	b.see(all, now)
+	b.see(connected, begun, now)
 	d := r.cfg.Scheduler.Review(b.flow)
-	b.join(&d, alive, now)
+	if d.MPTCP != scheduler.MultipathOff {
+		b.join(&d, alive, now)
+	}
 	b.part(&d, alive)
 	r.place(b, alive)
 	b.lone(now)
@@ -164,8 +176,8 @@ func (r *Relay) place(b *bundle, alive aliveFunc) {
 	b.entry.carriedBy(b.subflows())
 }
 
-// lone ends a flow that has no subflow: at once when none is under way, else when
-// none comes.
+// lone ends a flow that has no subflow and would need one: at once when none is
+// under way, else when none comes.
 func (b *bundle) lone(now time.Time) {
 	connected := false
 	for i := range b.legs {
@@ -178,7 +190,7 @@ func (b *bundle) lone(now time.Time) {
 	case b.alone.IsZero():
 		b.alone = now
 	}
-	if !b.holds && (len(b.legs) == 0 || now.Sub(b.alone) >= aloneFor) {
+	if !b.holds && (len(b.legs) == 0 || now.Sub(b.alone) >= aloneFor) && !b.up.Finished() {
 		b.end(errGroundLost)
 	}
 }
@@ -193,7 +205,7 @@ func (r *Relay) fell(b *bundle, alive aliveFunc) {
 	if !ok {
 		return
 	}
-	r.cfg.Scheduler.FellBack(on.Key(), b.legs[0].to)
+	r.cfg.Scheduler.FellBack(on.Key(), b.to)
 	if b.need == scheduler.MultipathRequire {
 		why := &noMultipath{on.Name, errFellBack.Error()}
 		r.refused(b.flow, b.entry.asked().Dst, why.Error())

@@ -20,12 +20,17 @@ type Multipath interface {
 	// Whole reports whether it is a multipath connection still; the server, or
 	// something on the way, may have it fall back to TCP.
 	Whole() bool
-	// Subflows returns those that are connected; an error once there can be no more.
-	Subflows() ([]flow.Ends, error)
+	// Subflows returns those that are connected, and those whose handshake is under
+	// way; an error once there can be no more.
+	Subflows() (connected, begun []flow.Ends, err error)
+	// Finished reports whether there is nothing left for subflows to carry: the server
+	// has finished, and has all that was sent. What it has sent can be read still.
+	Finished() bool
 	// Join begins a subflow by a domain, as a backup if it is to carry only what the
 	// others cannot. ENOTCONN says that it is too early.
 	Join(d *pvd.Domain, src netip.Addr, dst netip.AddrPort, backup bool) error
-	// Leave ends a subflow; the others carry what it has not delivered.
+	// Leave ends a subflow, or its handshake; the others carry what it has not
+	// delivered.
 	Leave(ends flow.Ends) error
 }
 
@@ -109,7 +114,7 @@ func (r *Relay) keep(e *entry, up Multipath, d *scheduler.Decision, on standing,
 	b.flow.Dst = netip.AddrPortFrom(e.to, b.flow.Dst.Port())
 	e.mu.Unlock()
 	first := leg{on: on.Domain, source: on.Source, to: b.target(on.Candidate), began: time.Now()}
-	b.is6, b.legs = first.to.Addr().Is6(), []leg{first}
+	b.to, b.legs = first.to, []leg{first}
 	r.keeper.add(b)
 	return b.ctx
 }

@@ -18,14 +18,17 @@ import (
 )
 
 // braid is a pretended multipath connection: every subflow that is asked for is
-// connected at once.
+// connected at once, or never.
 type braid struct {
 	*net.TCPConn
 	mu     sync.Mutex
 	fallen bool
 	early  bool // the server has acknowledged nothing
 	broken string
+	over   bool // the server has finished, and has all that was sent
+	silent bool // no handshake is answered
 	ends   []flow.Ends
+	begun  []flow.Ends
 	did    []string
 }
 
@@ -35,13 +38,19 @@ func (b *braid) Whole() bool {
 	return !b.fallen
 }
 
-func (b *braid) Subflows() ([]flow.Ends, error) {
+func (b *braid) Subflows() (connected, begun []flow.Ends, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.fallen {
-		return nil, errors.New("fallen")
+		return nil, nil, errors.New("fallen")
 	}
-	return slices.Clone(b.ends), nil
+	return slices.Clone(b.ends), slices.Clone(b.begun), nil
+}
+
+func (b *braid) Finished() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.over
 }
 
 func (b *braid) Join(d *pvd.Domain, src netip.Addr, dst netip.AddrPort, backup bool) error {
@@ -58,7 +67,12 @@ func (b *braid) Join(d *pvd.Domain, src netip.Addr, dst netip.AddrPort, backup b
 		word = "back up by "
 	}
 	b.did = append(b.did, word+d.Name)
-	b.ends = append(b.ends, flow.Ends{Local: netip.AddrPortFrom(src, 4000), Remote: dst})
+	ends := flow.Ends{Local: netip.AddrPortFrom(src, 4000), Remote: dst}
+	if b.silent {
+		b.begun = append(b.begun, ends)
+		return nil
+	}
+	b.ends = append(b.ends, ends)
 	return nil
 }
 
@@ -66,7 +80,8 @@ func (b *braid) Leave(ends flow.Ends) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.did = append(b.did, "leave "+ends.Local.Addr().String())
-	b.ends = slices.DeleteFunc(b.ends, func(e flow.Ends) bool { return e == ends })
+	is := func(e flow.Ends) bool { return e == ends }
+	b.ends, b.begun = slices.DeleteFunc(b.ends, is), slices.DeleteFunc(b.begun, is)
 	return nil
 }
 
@@ -195,6 +210,66 @@ func TestMultipathFlowLeavesWhatItMayNotUse(t *testing.T) {
 	}
 }
 
+// TestMultipathFlowThatIsOverWaitsForItsReader: the kernel ends the subflows of a
+// connection that both sides have finished although its app has not read all of it;
+// without any, it is reset only while there is something to carry.
+func TestMultipathFlowThatIsOverWaitsForItsReader(t *testing.T) {
+	w := newWorld(t, 8, "a")
+	c := w.braided(t, scheduler.Rule{MPTCP: scheduler.MultipathAuto})
+	w.relay.Retire(func(pvd.Key, netip.Addr) bool { return true })
+	if !w.silence() { // meanwhile it is looked at
+		t.Fatal("the app was told something")
+	}
+	c.change(func() { c.over, c.ends, c.early = true, nil, true })
+	if w.relay.Retire(func(pvd.Key, netip.Addr) bool { return true }); !w.silence() {
+		t.Fatal("the app was told something while it had not read everything")
+	}
+	c.change(func() { c.over = false }) // the app sends, and nobody can take it
+	w.relay.Retire(func(pvd.Key, netip.Addr) bool { return true })
+	if got := w.word(); got != "reset" {
+		t.Errorf("the app hears %q, want a reset", got)
+	}
+}
+
+// TestHandshakeEndsWhereTheFlowMayNotGoAnyMore: it would be connected at some time,
+// and carry until somebody looks.
+func TestHandshakeEndsWhereTheFlowMayNotGoAnyMore(t *testing.T) {
+	w := newWorld(t, 8, "a", "b")
+	c := w.braided(t, scheduler.Rule{MPTCP: scheduler.MultipathAuto, Prefer: []string{"a"}, Forbid: []string{"b"}})
+	eventually(t, "it is looked at", func() bool { return w.domains() == "a" })
+	c.change(func() { c.silent = true })
+	w.publish(scheduler.Rule{MPTCP: scheduler.MultipathAuto, Prefer: []string{"a"}}, w.set)
+	w.relay.Retire(func(pvd.Key, netip.Addr) bool { return true })
+	eventually(t, "a handshake is under way", func() bool { return c.history() == "back up by b" })
+	w.publish(scheduler.Rule{MPTCP: scheduler.MultipathAuto, Forbid: []string{"b"}}, w.set)
+	w.relay.Retire(func(pvd.Key, netip.Addr) bool { return true })
+	eventually(t, "it is ended", func() bool { return c.history() == "back up by b, leave 192.0.2.2" })
+	w.publish(scheduler.Rule{MPTCP: scheduler.MultipathAuto, Prefer: []string{"a"}}, w.set)
+	w.relay.Retire(func(pvd.Key, netip.Addr) bool { return true })
+	eventually(t, "it is begun anew", func() bool { return strings.HasSuffix(c.history(), "leave 192.0.2.2, back up by b") })
+	w.relay.Retire(func(k pvd.Key, _ netip.Addr) bool { return k.Slot == 0 })
+	eventually(t, "it ends with its domain", func() bool { return strings.HasSuffix(c.history(), "back up by b, leave 192.0.2.2") })
+}
+
+// TestMultipathFlowGetsNoSubflowsOnceItIsOff: a rule that says so from now on leaves
+// the flow where it is.
+func TestMultipathFlowGetsNoSubflowsOnceItIsOff(t *testing.T) {
+	w := newWorld(t, 8, "a", "b", "c")
+	c := w.braided(t, scheduler.Rule{MPTCP: scheduler.MultipathAuto, Prefer: []string{"a"}, Forbid: []string{"c"}})
+	eventually(t, "b stands by", func() bool { return w.domains() == "a b" })
+	w.publish(scheduler.Rule{MPTCP: scheduler.MultipathOff}, w.set)
+	w.relay.Retire(func(pvd.Key, netip.Addr) bool { return true })
+	if !w.silence() || c.history() != "back up by b" {
+		t.Errorf("done: %q, want nothing more than there was", c.history())
+	}
+	w.relay.Retire(func(k pvd.Key, _ netip.Addr) bool { return k.Slot != 0 })
+	eventually(t, "a is left for what is there", func() bool { return w.domains() == "b" })
+	w.relay.Retire(func(pvd.Key, netip.Addr) bool { return true })
+	if !w.silence() || w.domains() != "b" {
+		t.Errorf("it is on %q, want b; done: %s", w.domains(), c.history())
+	}
+}
+
 func TestSubflowIsTriedAgainLater(t *testing.T) {
 	w := newWorld(t, 8, "a", "b", "c")
 	c := w.braided(t, scheduler.Rule{MPTCP: scheduler.MultipathAuto, Prefer: []string{"a"}})
@@ -247,6 +322,24 @@ func TestFlowThatBecameTCPStandsOnItsDomain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFlowThatBecameTCPWithoutSubflows is one that was to be held and had none left.
+func TestFlowThatBecameTCPWithoutSubflows(t *testing.T) {
+	w := newWorld(t, 8, "a")
+	c := w.braided(t, scheduler.Rule{MPTCP: scheduler.MultipathAuto, OnFailure: scheduler.FailHold})
+	w.relay.Retire(func(pvd.Key, netip.Addr) bool { return true })
+	if !w.silence() { // meanwhile it is looked at
+		t.Fatal("the app was told something")
+	}
+	c.change(func() { c.ends, c.early = nil, true })
+	w.relay.Retire(func(pvd.Key, netip.Addr) bool { return true })
+	if !w.silence() {
+		t.Fatal("the app was told something of a flow that is held")
+	}
+	c.change(func() { c.fallen = true })
+	w.relay.Retire(func(pvd.Key, netip.Addr) bool { return true })
+	eventually(t, "it is known to be TCP", func() bool { return !w.relay.Flows()[0].Multipath })
 }
 
 // TestMultipathIsTriedWhereTheDecisionSaysSo counts dials: other flows cost none.

@@ -117,14 +117,13 @@ func (c *Multipath) Whole() bool {
 	return !c.fallen
 }
 
-// Subflows returns the subflows that are connected; an error once there can be no
-// more, because it fell back or is closed.
-func (c *Multipath) Subflows() ([]flow.Ends, error) {
-	var all []flow.Ends
-	err := c.control("ask for subflows", func(fd int) error {
+// Subflows returns the subflows that are connected, and those whose handshake is
+// under way; an error once there can be no more, because it fell back or is closed.
+func (c *Multipath) Subflows() (connected, begun []flow.Ends, err error) {
+	err = c.control("ask for subflows", func(fd int) error {
 		_, err := multipath.Token(fd)
 		if err == nil {
-			all, err = multipath.Subflows(fd)
+			connected, begun, err = multipath.Subflows(fd)
 		}
 		return err
 	})
@@ -133,7 +132,15 @@ func (c *Multipath) Subflows() ([]flow.Ends, error) {
 		c.fallen = true
 		c.mu.Unlock()
 	}
-	return all, err
+	return connected, begun, err
+}
+
+// Finished reports whether there is nothing left for subflows to carry: the peer has
+// finished, and has all that was written. What it has sent can be read without any.
+func (c *Multipath) Finished() bool {
+	finished := false
+	err := c.control("ask for its end", func(fd int) error { finished = multipath.Finished(fd); return nil })
+	return err == nil && finished
 }
 
 // Join begins a subflow by d, as a backup if it is to carry only what the others
@@ -173,7 +180,7 @@ func (c *Multipath) id(src netip.Addr) (id uint8, ok bool) {
 // kernel keeps 255).
 const maxIDs = 254
 
-// Leave ends a subflow, and tells the peer by the others that its address is gone:
+// Leave ends a subflow, or its handshake, and tells the peer by the others that its address is gone:
 // what was on its way there goes by them at once.
 func (c *Multipath) Leave(ends flow.Ends) error {
 	id, ok := c.id(ends.Local.Addr())

@@ -43,9 +43,85 @@ func multipathBench(t *testing.T) *bench {
 // subflows are how many of a connection's are connected.
 func subflows(t *testing.T, c *uplinks.Multipath) []flow.Ends {
 	t.Helper()
-	all, err := c.Subflows()
+	connected, _, err := c.Subflows()
 	must(t, err)
-	return all
+	return connected
+}
+
+// TestHandshakeOfASubflowCanBeEnded: nothing is sent there any more, which would be
+// connected at some time.
+func TestHandshakeOfASubflowCanBeEnded(t *testing.T) {
+	b := multipathBench(t)
+	b.apply()
+	dst := netip.AddrPortFrom(lab.Public4(), lab.PortMultipath)
+	conn, err := b.dialMultipath(b.domain("e1"), dst, 0)
+	must(t, err)
+	defer conn.Close()
+	seen(t, conn)
+	_, err = conn.Write([]byte("x"))
+	must(t, err)
+	other := b.domain("e2")
+	source := sourceOf(t, other, false)
+	must(t, b.Core.AddRoute(lab.Route{To: netip.PrefixFrom(source, 32), Kind: "blackhole"})) // no answer comes
+	eventually(t, "the second subflow is begun", func() bool {
+		return conn.Join(other, source, dst, false) == nil
+	})
+	connected, begun, err := conn.Subflows()
+	if err != nil || len(connected) != 1 || len(begun) != 1 || !other.Owns(begun[0].Local.Addr()) || begun[0].Remote != dst {
+		t.Fatalf("connected %v, begun %v, %v; want one of each", connected, begun, err)
+	}
+	must(t, conn.Leave(begun[0]))
+	syn, err := b.Host.Capture("e2", func(r lab.Record) bool { return r.Out && r.Dst == dst.Addr() && r.DstPort == dst.Port() })
+	must(t, err)
+	defer syn.Close()
+	time.Sleep(2500 * time.Millisecond) // a second SYN would come after one
+	if n := len(syn.Records()); n > 0 {
+		t.Errorf("%d packets were seen after it was left", n)
+	}
+	if connected, begun, err := conn.Subflows(); err != nil || len(connected) != 1 || len(begun) != 0 {
+		t.Errorf("connected %v, begun %v, %v; want the first one", connected, begun, err)
+	}
+}
+
+// TestFinishedConnectionNeedsNoSubflow: the kernel takes the subflows away when both
+// sides have finished, and what has not been read waits.
+func TestFinishedConnectionNeedsNoSubflow(t *testing.T) {
+	const size = 32 << 10 // less than a socket holds
+	b := multipathBench(t)
+	b.apply()
+	for _, server := range []netip.Addr{lab.Public4(), lab.Public6()} {
+		conn, err := b.dialMultipath(b.domain("e1"), netip.AddrPortFrom(server, lab.PortMultipath+1), 0)
+		must(t, err)
+		defer conn.Close()
+		if conn.Finished() {
+			t.Error("finished before it began")
+		}
+		fmt.Fprintf(conn, "%d\n", size)
+		must(t, conn.CloseWrite())
+		eventually(t, "the kernel has taken the subflows", func() bool { return len(subflows(t, conn)) == 0 })
+		if !conn.Finished() {
+			t.Error("it is not finished although the server has sent all and knows all")
+		}
+		if n, err := io.Copy(&serve.Pattern{}, conn); err != nil || n != size {
+			t.Errorf("read %d of %d bytes: %v", n, size, err)
+		}
+	}
+
+	// The server has not got all: it needs one.
+	conn, err := b.dialMultipath(b.domain("e1"), netip.AddrPortFrom(lab.Public4(), lab.PortMultipath+1), 0)
+	must(t, err)
+	defer conn.Close()
+	fmt.Fprintf(conn, "%d\n", size)
+	if n, err := io.Copy(&serve.Pattern{}, conn); err != nil || n != size {
+		t.Errorf("read %d of %d bytes: %v", n, size, err)
+	}
+	eventually(t, "the server has finished", conn.Finished)
+	must(t, b.Unplug("n1"))
+	_, err = conn.Write([]byte("x"))
+	must(t, err)
+	if conn.Finished() {
+		t.Error("finished while something is on its way")
+	}
 }
 
 func TestMultipathConnectionOutlivesItsDomain(t *testing.T) {

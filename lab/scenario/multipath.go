@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -82,6 +83,7 @@ func subflows(ctx context.Context, e *Env) error {
 		func() error { return e.standsBy(ctx) },
 		func() error { return e.staysOnOne(ctx) },
 		func() error { return e.bothWays(ctx) },
+		func() error { return e.readLater(ctx) },
 		func() error { return e.byTheApp(ctx) },
 		func() error { return e.hadOrRefused(ctx) },
 	)
@@ -190,6 +192,38 @@ func (e *Env) bothWays(ctx context.Context) error {
 		return fmt.Errorf("both ways, after %d of %d bytes back: %w", rest, size-size/8, errors.Join(err, io.ErrUnexpectedEOF))
 	}
 	return within(ctx, func() error { return e.Carried(ctx, "n1", public4(lab.PortEcho), lab.SocketOptions{}) })
+}
+
+// readLater has apps that have said all read the answers long after the server has
+// said all too: what waits on the way is not lost with the subflows, which the kernel
+// takes away then. How much that is depends on how much each on the way holds.
+func (e *Env) readLater(ctx context.Context) error {
+	type answer struct {
+		conn *net.TCPConn
+		size int64
+	}
+	var all []answer
+	for size := int64(160 << 10); size <= 400<<10; size += 20 << 10 {
+		conn, err := e.Host.DialTCP(ctx, public4(multipathSource), lab.SocketOptions{})
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		deadline, _ := ctx.Deadline()
+		_ = conn.SetDeadline(deadline)
+		_, err = fmt.Fprintf(conn, "%d\n", size)
+		if err = errors.Join(err, conn.CloseWrite()); err != nil {
+			return err
+		}
+		all = append(all, answer{conn, size})
+	}
+	time.Sleep(5 * time.Second) // longer than anybody waits with looking at them
+	for _, a := range all {
+		if n, err := io.Copy(&serve.Pattern{}, a.conn); err != nil || n != a.size {
+			return fmt.Errorf("an answer that was read late, after %d of %d bytes: %w", n, a.size, errors.Join(err, io.ErrUnexpectedEOF))
+		}
+	}
+	return nil
 }
 
 // whileDrained calls f while a domain is drained.

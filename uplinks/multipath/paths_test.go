@@ -71,7 +71,7 @@ func TestMessagesAreTheKernels(t *testing.T) {
 }
 
 func TestSubflowsAreThoseThatCarry(t *testing.T) {
-	const closed, synSent = 7, 2
+	const closed = 7
 	states := []byte{established, 0, 0, 0, closed, 0, 0, 0, established, 0, 0, 0, synSent, 0, 0, 0, established, 0, 0, 0}
 	addrs := make([]byte, 5*addrsSize)
 	put := func(i int, a netip.AddrPort) {
@@ -95,7 +95,9 @@ func TestSubflowsAreThoseThatCarry(t *testing.T) {
 		{Local: end("10.0.0.2:4000"), Remote: end("203.0.113.81:9000")},
 		{Local: end("[2001:db8:2::2]:4242"), Remote: end("[2001:db8:ff::81]:9000")},
 	}
-	if diff := cmp.Diff(want, subflows(states, addrs), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
-		t.Errorf("subflows (-want +got):\n%s", diff)
+	under := []flow.Ends{{Local: end("10.3.0.2:4003"), Remote: end("203.0.113.81:9000")}}
+	connected, begun := subflows(states, addrs)
+	if diff := cmp.Diff([][]flow.Ends{want, under}, [][]flow.Ends{connected, begun}, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
+		t.Errorf("subflows, connected and begun (-want +got):\n%s", diff)
 	}
 }

@@ -33,6 +33,8 @@ const (
 	infoSize     = 80
 	infoFlags    = 8
 	infoToken    = 12
+	infoWritten  = 16 // number of the next byte to be written, FIN counts as one
+	infoArrived  = 24 // number of the first byte that has not been acknowledged
 	flagFallback = 1
 )
 
@@ -52,6 +54,22 @@ func Token(fd int) (uint32, error) {
 	return binary.NativeEndian.Uint32(info[infoToken:]), nil
 }
 
+// Finished reports whether a connected socket needs no subflow any more: the peer has
+// sent its FIN, and all that came before it waits in the socket at the latest; and
+// the peer has acknowledged all that was written. The kernel ends the subflows then,
+// at once when both sides have finished, else after a while (net.mptcp.close_timeout
+// of the peer), however much has not been read yet.
+func Finished(fd int) bool {
+	var info [infoSize]byte
+	if n, err := option(fd, optionInfo, info[:]); err != nil || n < infoArrived+8 ||
+		binary.NativeEndian.Uint64(info[infoWritten:]) != binary.NativeEndian.Uint64(info[infoArrived:]) {
+		return false
+	}
+	look := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+	n, err := unix.Poll(look, 0)
+	return err == nil && n == 1 && look[0].Revents&unix.POLLRDHUP != 0
+}
+
 // MaxSubflows is how many subflows Subflows returns at the most.
 const MaxSubflows = 16
 
@@ -65,46 +83,54 @@ const (
 	statesSize  = 4   // of struct tcp_info, which begins with the state
 )
 
-// established is the state of a TCP connection that carries (TCP_ESTABLISHED).
-const established = 1
+// The states of a TCP connection that carries, and of one whose SYN has not been
+// answered (TCP_ESTABLISHED, TCP_SYN_SENT).
+const (
+	established = 1
+	synSent     = 2
+)
 
-// Subflows returns the subflows of a socket that are connected, at most
-// MaxSubflows; ErrFallen if it has none because it fell back, EAGAIN if they change
-// faster than they can be asked for.
-func Subflows(fd int) ([]flow.Ends, error) {
+// Subflows returns the subflows of a socket that are connected, and those that are
+// under way, at most MaxSubflows; ErrFallen if it has none because it fell back,
+// EAGAIN if they change faster than they can be asked for.
+func Subflows(fd int) (connected, begun []flow.Ends, err error) {
 	var states [headSize + MaxSubflows*statesSize]byte
 	var addrs, after [headSize + MaxSubflows*addrsSize]byte
 	n, err := array(fd, optionSubflows, addrs[:], addrsSize)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for range 3 { // the two lists have one order while nothing comes or goes
 		if _, err := array(fd, optionTCPInfo, states[:], statesSize); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		m, err := array(fd, optionSubflows, after[:], addrsSize)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if n == m && addrs == after {
-			return subflows(states[headSize:][:n*statesSize], addrs[headSize:][:n*addrsSize]), nil
+			connected, begun = subflows(states[headSize:][:n*statesSize], addrs[headSize:][:n*addrsSize])
+			return connected, begun, nil
 		}
 		n, addrs = m, after
 	}
-	return nil, unix.EAGAIN
+	return nil, nil, unix.EAGAIN
 }
 
 // subflows reads the two arrays.
-func subflows(states, addrs []byte) []flow.Ends {
-	var out []flow.Ends
+func subflows(states, addrs []byte) (connected, begun []flow.Ends) {
 	for i := range len(states) / statesSize {
 		at := addrs[i*addrsSize:][:addrsSize]
 		ends := flow.Ends{Local: sockaddr(at[:storageSize]), Remote: sockaddr(at[storageSize:])}
-		if states[i*statesSize] == established && ends.Local.IsValid() && ends.Remote.IsValid() {
-			out = append(out, ends)
+		switch state := states[i*statesSize]; {
+		case !ends.Local.IsValid() || !ends.Remote.IsValid():
+		case state == established:
+			connected = append(connected, ends)
+		case state == synSent:
+			begun = append(begun, ends)
 		}
 	}
-	return out
+	return connected, begun
 }
 
 // sockaddr reads a struct sockaddr_in or sockaddr_in6, zero for any other.
