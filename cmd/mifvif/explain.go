@@ -89,7 +89,7 @@ func printExplanation(w io.Writer, e control.Explanation) {
 	} else {
 		fmt.Fprintf(w, "is refused: %s\n", e.Refusal)
 	}
-	if d := e.Decision; d != nil && e.Flow.Proto == flow.TCP.String() {
+	if d := e.Decision; d != nil && d.Path != "" && e.Flow.Proto == flow.TCP.String() {
 		fmt.Fprintf(w, "TCP is %s%s\n", d.Path, colon(d.PathReason))
 	}
 	if m := e.MPTCP; m != nil && (m.Use != scheduler.MultipathOff.String() || strings.HasPrefix(m.Reason, "rule ")) { // else nobody asks for it

@@ -105,7 +105,7 @@ func followFlows(ctx context.Context, w io.Writer, g *globals, pvd string) error
 				}
 				continue
 			}
-			fmt.Fprintf(w, "%s %s %s -> %s over %s from %s: %s\n", f.Started.Format(time.TimeOnly), f.Proto, f.Src, f.Dst, f.PvD, f.Source, f.Reason)
+			fmt.Fprintf(forEyes{w}, "%s %s %s -> %s over %s from %s: %s\n", f.Started.Format(time.TimeOnly), f.Proto, f.Src, f.Dst, f.PvD, f.Source, f.Reason)
 		}
 		seen = now
 		select {

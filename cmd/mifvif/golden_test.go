@@ -66,20 +66,26 @@ func TestExplanationsAreGolden(t *testing.T) {
 		}
 		for ending, got := range map[string]string{".txt": text.String(), ".json": object.String()} {
 			path := filepath.Join("testdata", "explain", what+ending)
-			want, err := os.ReadFile(path)
-			if os.IsNotExist(err) {
-				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				t.Errorf("%s was not there and is now: look at it", path)
-				continue
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", path, diff)
-			}
+			golden(t, path, got)
 		}
+	}
+}
+
+// golden compares with a file, which it writes where it is not there.
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	want, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		t.Errorf("%s was not there and is now: look at it", path)
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
 	}
 }

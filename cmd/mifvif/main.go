@@ -118,7 +118,7 @@ func rootCommand() *cobra.Command {
 	})
 	root.PersistentFlags().StringVar(&g.socket, "socket", os.Getenv("MIFVIF_SOCKET"), "control socket `PATH` (or MIFVIF_SOCKET)")
 	root.AddCommand(
-		runCommand(g), checkCommand(g), reloadCommand(g), statusCommand(g), pvdsCommand(g), flowsCommand(g),
+		runCommand(g), checkCommand(g), reloadCommand(g), statusCommand(g), pvdsCommand(g), flowsCommand(g), topCommand(g),
 		explainCommand(g), rulesCommand(g), drainCommand(g), undrainCommand(g), resolveCommand(g), execCommand(g), stage(), portalCommand(g), watchCommand(g), labCommand(), benchCommand(), benchLoad(), cleanupCommand(g), versionCommand(g),
 	)
 	root.InitDefaultCompletionCmd()
@@ -166,7 +166,7 @@ func nearest(cmd *cobra.Command, args []string) string {
 func arrange(root *cobra.Command) {
 	for _, g := range []struct{ id, title, commands string }{
 		{"run", "Run it:", "run check reload cleanup"},
-		{"see", "See what it does:", "status pvds flows explain resolve watch"},
+		{"see", "See what it does:", "status top pvds flows explain resolve watch"},
 		{"steer", "Steer it:", "exec drain undrain rules portal"},
 		{"try", "Try it in network namespaces:", "lab bench"},
 	} {

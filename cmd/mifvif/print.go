@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 )
@@ -15,8 +17,36 @@ func show[T any](cmd *cobra.Command, g *globals, document T, inWords func(io.Wri
 	if g.json {
 		return printJSON(cmd.OutOrStdout(), document)
 	}
-	inWords(cmd.OutOrStdout(), document)
+	inWords(forEyes{cmd.OutOrStdout()}, document)
 	return nil
+}
+
+// forEyes writes lines for a person. Names of processes, domains and hosts are what
+// others made them, so nothing passes that a terminal would obey.
+type forEyes struct{ io.Writer }
+
+// Write implements io.Writer.
+func (w forEyes) Write(p []byte) (int, error) {
+	lines := strings.Split(string(p), "\n")
+	for i := range lines {
+		lines[i] = visible(lines[i])
+	}
+	if _, err := io.WriteString(w.Writer, strings.Join(lines, "\n")); err != nil {
+		return 0, fmt.Errorf("write the answer: %w", err)
+	}
+	return len(p), nil
+}
+
+// visible returns s with a question mark for everything in it that is not plainly
+// seen: control characters and line ends, marks that turn or join what stands
+// beside them, and what is no UTF-8.
+func visible(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) || unicode.Is(unicode.Variation_Selector, r) {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 // printJSON writes one document.
@@ -46,7 +76,7 @@ func amount(n uint64) string {
 // rate writes bits per second for people.
 func rate(n uint64) string {
 	f, unit := float64(n), 0
-	for f >= 1000 && unit < 3 {
+	for f >= 999.5 && unit < 3 { // else it would be 1e+03
 		f, unit = f/1000, unit+1
 	}
 	return fmt.Sprintf("%.3g %sbit/s", f, []string{"", "k", "M", "G"}[unit])

@@ -86,6 +86,13 @@ func (p *person) has(text string) bool {
 	return strings.Contains(p.seen.String(), text)
 }
 
+// forgets what was on the terminal.
+func (p *person) forgets() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen.Reset()
+}
+
 func (p *person) types(text string) {
 	p.s.t.Helper()
 	_, err := p.pty.WriteString(text)
