@@ -46,7 +46,9 @@ func (t *Streams) await(s *Stream, syn []byte, a Attempt) {
 	s.patience, s.declined = a.Patience, a.Declined
 	s.syn = append([]byte(nil), syn...)
 	packet.ReaddressSYN(s.syn, s.key.src, 0xffff, true) // whole, whether it had data or not
-	t.due = append(t.due, s)
+	if t.due = append(t.due, s); len(t.due) > 1 {
+		return // somebody looks already, and is not to be put off
+	}
 	select {
 	case t.rouse <- struct{}{}:
 	default:

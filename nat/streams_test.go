@@ -421,6 +421,14 @@ func TestASilentStreamIsDeclinedInTime(t *testing.T) {
 	if !s.hurry() || ended {
 		t.Fatal("it is declined at once")
 	}
+	if len(s.rouse) != 1 {
+		t.Error("nobody is to look")
+	}
+	<-s.rouse
+	open(netip.MustParseAddrPort("203.0.113.4:80")).Reset()
+	if len(s.rouse) != 0 {
+		t.Error("who looks is put off by every new one")
+	}
 	one.began -= 2 * time.Second
 	other.began -= 2 * time.Second
 	k.pass(other.id, offload.Traffic{Rx: offload.Side{Segments: 1, Flags: packet.TCPSyn | ack}})
