@@ -117,11 +117,13 @@ func (t *Streams) Open(f flow.Flow, syn []byte, c Choice, a Attempt) (*Stream, e
 	}
 	s, err := t.start(f, syn, c, a)
 	if err == nil {
-		if err = s.send(syn); err != nil {
-			t.mu.Lock()
+		err = s.send(syn)
+		t.mu.Lock()
+		t.dropRaw(s.raw)
+		if err != nil {
 			t.forget(s)
-			t.mu.Unlock()
 		}
+		t.mu.Unlock()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("translate %s: %w", f, err)
@@ -129,7 +131,8 @@ func (t *Streams) Open(f flow.Flow, syn []byte, c Choice, a Attempt) (*Stream, e
 	return s, nil
 }
 
-// start takes what a stream needs and puts it in every table.
+// start takes what a stream needs, its socket twice, and puts it in every table.
+// Whoever ends it before its SYN is sent must not close the socket.
 func (t *Streams) start(f flow.Flow, syn []byte, c Choice, a Attempt) (*Stream, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -164,6 +167,7 @@ func (t *Streams) start(f flow.Flow, syn []byte, c Choice, a Attempt) (*Stream, 
 		t.dropRaw(s.raw)
 		return nil, err
 	}
+	s.raw.streams++
 	t.byID[s.id], t.byApp[s.key], t.bySrc[s.outer()] = s, s, s
 	t.counted()
 	t.await(s, syn, a)

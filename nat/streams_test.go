@@ -476,3 +476,26 @@ func TestANetworkThatKnowsNoWayIsLeftForTheNext(t *testing.T) {
 		}
 	}
 }
+
+// TestASYNLeavesByItsOwnSocket: a stream that is ended as soon as it has begun keeps
+// its socket until its SYN is sent, or that might leave by another domain's.
+func TestASYNLeavesByItsOwnSocket(t *testing.T) {
+	s, _, _ := streams(t, 100)
+	one, err := s.start(flowOf(app, server), synOf(app, server), onE1, Attempt{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	one.Reset()
+	if one.raw.streams != 1 || len(s.raws) != 1 {
+		t.Fatalf("its socket has %d users", one.raw.streams)
+	}
+	if err := one.send(synOf(app, server)); err != nil {
+		t.Errorf("its SYN: %v", err)
+	}
+	s.mu.Lock()
+	s.dropRaw(one.raw)
+	s.mu.Unlock()
+	if len(s.raws) != 0 {
+		t.Error("its socket is left")
+	}
+}
