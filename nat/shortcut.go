@@ -69,7 +69,7 @@ func (t *Table) shortens(b *binding) bool {
 // shorten has the kernel translate what passes between a binding and a destination.
 func (t *Table) shorten(b *binding, dst netip.AddrPort) {
 	d := b.choice.Domain
-	if d.MTU < t.cfg.MTU || d.P2P || dst.Addr().IsLinkLocalUnicast() {
+	if !translatable(d, dst.Addr(), t.cfg.MTU) {
 		b.short.none.Store(true)
 		return
 	}

@@ -72,17 +72,29 @@ func (s *socket) setUp() error {
 // errors come by the error queue.
 func (s *socket) filterEchoReplies() error {
 	if s.is6 {
+		return passICMP(s.fd, true, 129)
+	}
+	return passICMP(s.fd, false, 0)
+}
+
+// passICMP keeps all messages but those of some types away from a raw socket.
+func passICMP(fd int, is6 bool, types ...int) error {
+	if is6 {
 		var f unix.ICMPv6Filter
 		for i := range f.Data {
-			f.Data[i] = 0xffffffff
+			f.Data[i] = ^uint32(0)
 		}
-		const reply = 129
-		f.Data[reply/32] &^= 1 << (reply % 32)
-		return unix.SetsockoptICMPv6Filter(s.fd, unix.IPPROTO_ICMPV6, unix.ICMPV6_FILTER, &f)
+		for _, typ := range types {
+			f.Data[typ/32] &^= 1 << (typ % 32)
+		}
+		return unix.SetsockoptICMPv6Filter(fd, unix.IPPROTO_ICMPV6, unix.ICMPV6_FILTER, &f) //nolint:wrapcheck // its caller says what
 	}
-	const solRaw, icmpFilter, reply = 255, 1, 0
-	blocked := ^uint32(1 << reply)
-	return unix.SetsockoptInt(s.fd, solRaw, icmpFilter, int(int32(blocked)))
+	blocked := ^uint32(0)
+	for _, typ := range types {
+		blocked &^= 1 << typ
+	}
+	const solRaw, icmpFilter = 255, 1
+	return unix.SetsockoptInt(fd, solRaw, icmpFilter, int(int32(blocked))) //nolint:wrapcheck // its caller says what
 }
 
 // fragmentation makes the socket treat packets as the app's said: "don't

@@ -1,6 +1,7 @@
 package nat
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 
@@ -31,7 +32,7 @@ type Stream struct {
 	// Guarded by table.mu.
 	ended    func()
 	last     offload.Traffic // what had passed when it was over
-	syns     int             // that were sent
+	resent   bool            // its SYN was sent more than once
 	tried    []pvd.Key       // candidates before this one
 	answered bool            // somebody has
 	left     bool            // nobody will
@@ -171,7 +172,7 @@ func (s *Stream) Reset() {
 	t.mu.Unlock()
 	if !over && last.Rx.Segments > 0 { // else its SYN is sent again, and decided anew
 		s.resetApp(last)
-		s.raw.send(packet.AppendReset(nil, s.flow.Source, s.key.dst, last.Tx.Next, last.Tx.Ack), s.key.dst.Addr())
+		_ = s.raw.send(packet.AppendReset(nil, s.flow.Source, s.key.dst, last.Tx.Next, last.Tx.Ack), s.key.dst.Addr()) // best effort
 	}
 	t.mu.Lock()
 	t.dropRaw(s.raw)
@@ -200,8 +201,9 @@ func (s *Stream) send(syn []byte) error {
 	}
 	p := append([]byte(nil), syn...)
 	packet.ReaddressSYN(p, s.flow.Source, uint16(min(s.choice.Domain.MTU-header-packet.TCPHeaderLen, 0xffff)), false)
-	if errno := s.raw.send(p, s.key.dst.Addr()); errno != 0 && errno != unix.EAGAIN && errno != unix.ENOBUFS {
-		return errno
+	err := s.raw.send(p, s.key.dst.Addr())
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.ENOBUFS) {
+		return nil // the app sends it again
 	}
-	return nil
+	return err
 }

@@ -62,21 +62,9 @@ func (e *ears) open(is6 bool) error {
 // problem, and of IPv6 too big.
 func (a *ear) filter() error {
 	if a.is6 {
-		var f unix.ICMPv6Filter
-		for i := range f.Data {
-			f.Data[i] = ^uint32(0)
-		}
-		for _, typ := range [...]int{1, 2, 3, 4} {
-			f.Data[typ/32] &^= 1 << (typ % 32)
-		}
-		return unix.SetsockoptICMPv6Filter(a.fd, unix.IPPROTO_ICMPV6, unix.ICMPV6_FILTER, &f) //nolint:wrapcheck // open says what
+		return passICMP(a.fd, true, 1, 2, 3, 4)
 	}
-	blocked := ^uint32(0)
-	for _, typ := range [...]int{3, 11, 12} {
-		blocked &^= 1 << typ
-	}
-	const solRaw, icmpFilter = 255, 1
-	return unix.SetsockoptInt(a.fd, solRaw, icmpFilter, int(int32(blocked))) //nolint:wrapcheck // open says what
+	return passICMP(a.fd, false, 3, 11, 12)
 }
 
 // Ready implements poll.Handler.
@@ -169,7 +157,7 @@ func (t *Streams) TooBig(p []byte) bool {
 		packet.RequoteTCP(quote, server, s.flow.Source)
 		e := packet.TooBigError(mtu, info.Is6())
 		if p := packet.AppendError(nil, e, quote); len(p) > 0 { // from the source, as no router has an address there
-			s.raw.send(p, server.Addr())
+			_ = s.raw.send(p, server.Addr()) // best effort, as every ICMP error
 		}
 	}
 	return true

@@ -1,11 +1,11 @@
 package nat
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"os"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -159,21 +159,17 @@ func (t *Streams) dropRaw(r *raw) {
 	}
 }
 
-// send is one sendto(2) of a whole packet.
-func (r *raw) send(p []byte, dst netip.Addr) unix.Errno {
-	var name4 unix.RawSockaddrInet4
-	var name6 unix.RawSockaddrInet6
-	name, size := unsafe.Pointer(&name4), unix.SizeofSockaddrInet4
+// send sends a whole packet.
+func (r *raw) send(p []byte, dst netip.Addr) error {
+	var to unix.Sockaddr
 	if dst.Is6() {
-		name6 = unix.RawSockaddrInet6{Family: unix.AF_INET6, Addr: dst.As16()}
-		name, size = unsafe.Pointer(&name6), unix.SizeofSockaddrInet6
+		to = &unix.SockaddrInet6{Addr: dst.As16()}
 	} else {
-		name4 = unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: dst.As4()}
+		to = &unix.SockaddrInet4{Addr: dst.As4()}
 	}
 	for {
-		_, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(r.fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), unix.MSG_DONTWAIT, uintptr(name), uintptr(size))
-		if errno != unix.EINTR {
-			return errno
+		if err := unix.Sendto(r.fd, p, unix.MSG_DONTWAIT, to); !errors.Is(err, unix.EINTR) {
+			return err //nolint:wrapcheck // its caller says what and where
 		}
 	}
 }

@@ -70,7 +70,7 @@ func (t *Streams) look() {
 		}
 		if !s.answered && p.Rx.Segments > 0 {
 			s.answered = true
-			if s.syns == 1 { // else it is not known which of them was answered
+			if !s.resent { // else it is not known which of them was answered
 				t.learn(s, p.Rx.First-s.began)
 			}
 		}

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"mifvif/flow"
 	"mifvif/nat/offload"
 	"mifvif/packet"
@@ -46,6 +48,12 @@ type StreamConfig struct {
 // ErrUntranslatable says that nothing is translated now (see Keep), or not to that
 // domain: its link has no Ethernet header, or a smaller MTU than mif0's.
 var ErrUntranslatable = errors.New("TCP is not translated there")
+
+// translatable reports whether packets of up to mtu bytes to dst can be translated to
+// a domain's link.
+func translatable(d *pvd.Domain, dst netip.Addr, mtu int) bool {
+	return d.MTU >= mtu && !d.P2P && !dst.IsLinkLocalUnicast()
+}
 
 // Streams are the TCP flows that the kernel translates (RFC 5382): the app's own
 // segments leave with another source, no byte of them is acknowledged here. The
@@ -109,7 +117,7 @@ func NewStreams(cfg StreamConfig, kernel Kernel, out Writer, open StreamOpener, 
 // are given, over the chosen domain. The flow is the app's, its destination where it
 // really goes. After an error nothing is left behind and the app has noticed nothing.
 func (t *Streams) Open(f flow.Flow, syn []byte, c Choice, a Attempt) (*Stream, error) {
-	if c.Domain.MTU < t.cfg.MTU || c.Domain.P2P || c.Real.IsValid() || f.Dst.Addr().IsLinkLocalUnicast() {
+	if c.Real.IsValid() || !translatable(c.Domain, f.Dst.Addr(), t.cfg.MTU) {
 		return nil, ErrUntranslatable
 	}
 	if _, ok := packet.TCPHeaders(syn); !ok {
@@ -136,7 +144,7 @@ func (t *Streams) Open(f flow.Flow, syn []byte, c Choice, a Attempt) (*Stream, e
 func (t *Streams) start(f flow.Flow, syn []byte, c Choice, a Attempt) (*Stream, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := &Stream{table: t, key: pair{f.Src, f.Dst}, choice: c, more: a.More, tried: a.Past.Tried, began: offload.Now(), syns: 1}
+	s := &Stream{table: t, key: pair{f.Src, f.Dst}, choice: c, more: a.More, tried: a.Past.Tried, began: offload.Now()}
 	switch {
 	case t.closed:
 		return nil, os.ErrClosed
@@ -177,8 +185,8 @@ func (t *Streams) start(f flow.Flow, syn []byte, c Choice, a Attempt) (*Stream, 
 // put is Kernel.Put, where need be with the room of flows that have ended.
 func (t *Streams) put(f offload.Flow) error {
 	err := t.kernel.Put(f)
-	if err == nil {
-		return nil
+	if !errors.Is(err, unix.E2BIG) {
+		return err //nolint:wrapcheck // says what and where
 	}
 	for _, s := range t.byID {
 		if s.over {
@@ -229,7 +237,7 @@ func (t *Streams) Again(app, dst netip.AddrPort, syn []byte) (past Past, again b
 		past.Tried = append(slices.Clone(s.tried), s.choice.Domain.Key())
 		t.learn(s, 0)
 	default:
-		s.syns++
+		s.resent = true
 		_ = s.send(syn) // it is sent again if it was lost
 		t.mu.Unlock()
 		return past, true

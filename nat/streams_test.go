@@ -2,6 +2,7 @@ package nat
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -28,7 +29,7 @@ type ledger struct {
 	uplinks []int
 }
 
-var errNoRoom = errors.New("the map is full")
+var errNoRoom = fmt.Errorf("the map is full: %w", unix.E2BIG)
 
 func (k *ledger) Put(f offload.Flow) error {
 	k.mu.Lock()
@@ -497,5 +498,19 @@ func TestASYNLeavesByItsOwnSocket(t *testing.T) {
 	s.mu.Unlock()
 	if len(s.raws) != 0 {
 		t.Error("its socket is left")
+	}
+}
+
+func TestWhatHasEndedMakesRoom(t *testing.T) {
+	s, k, _ := streams(t, 1)
+	one := begin(t, s, server, false)
+	k.pass(one.id, offload.Traffic{Tx: offload.Side{Segments: 1, Flags: packet.TCPRst, Last: offload.Now()}})
+	s.look()
+	if !one.over || one.gone {
+		t.Fatalf("it is over %v and gone %v, want what is kept for a while", one.over, one.gone)
+	}
+	begin(t, s, netip.MustParseAddrPort("203.0.113.2:80"), false)
+	if !one.gone {
+		t.Error("both are there")
 	}
 }

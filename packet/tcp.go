@@ -11,12 +11,14 @@ const (
 	tcpSum       = 16
 )
 
+// OptionMultipath is the kind of Multipath TCP's option (RFC 8684 3).
+const OptionMultipath = 30
+
 // Kinds of TCP options (IANA "TCP Option Kind Numbers").
 const (
-	optionEnd       = 0
-	optionNOP       = 1
-	optionMSS       = 2
-	optionMultipath = 30
+	optionEnd = 0
+	optionNOP = 1
+	optionMSS = 2
 )
 
 // Flags of a TCP header.
@@ -54,11 +56,11 @@ func ReaddressSYN(p []byte, src netip.AddrPort, mss uint16, multipath bool) {
 	if !ok {
 		return
 	}
-	options(p[l4+TCPHeaderLen:l4+int(p[l4+12]>>4)*4], func(kind byte, option []byte) {
+	TCPOptions(p[l4+TCPHeaderLen:l4+int(p[l4+12]>>4)*4], func(kind byte, option []byte) {
 		switch {
 		case kind == optionMSS && len(option) == 4 && binary.BigEndian.Uint16(option[2:]) > mss:
 			binary.BigEndian.PutUint16(option[2:], mss)
-		case kind == optionMultipath && !multipath:
+		case kind == OptionMultipath && !multipath:
 			for i := range option {
 				option[i] = optionNOP
 			}
@@ -68,8 +70,9 @@ func ReaddressSYN(p []byte, src netip.AddrPort, mss uint16, multipath bool) {
 	setAddresses(p, src.Addr(), l4)
 }
 
-// options calls see with each option of a TCP header that is whole.
-func options(b []byte, see func(kind byte, option []byte)) {
+// TCPOptions calls see with each option of a TCP header that is whole, from its kind
+// on, until the end or the first one that makes no sense (RFC 9293 3.2).
+func TCPOptions(b []byte, see func(kind byte, option []byte)) {
 	for len(b) > 0 {
 		switch {
 		case b[0] == optionEnd:

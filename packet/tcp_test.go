@@ -39,7 +39,7 @@ func soundTCP(p []byte) bool {
 
 func TestASYNIsReaddressed(t *testing.T) {
 	mss := []byte{optionMSS, 4, 0x05, 0xb4} // 1460
-	capable := []byte{optionMultipath, 4, 0x01, 0x00}
+	capable := []byte{OptionMultipath, 4, 0x01, 0x00}
 	for _, test := range []struct {
 		name      string
 		in        []byte
@@ -53,7 +53,7 @@ func TestASYNIsReaddressed(t *testing.T) {
 		{"no Multipath TCP", syn("198.18.0.1:4000", "203.0.113.1:80", capable...), "10.0.0.2:1025", false, []byte{1, 1, 1, 1}},
 		{"Multipath TCP", syn("198.18.0.1:4000", "203.0.113.1:80", capable...), "10.0.0.2:1025", true, capable},
 		{"an option beyond the header", syn("198.18.0.1:4000", "203.0.113.1:80", 1, 1, optionMSS, 40), "10.0.0.2:1025", false, []byte{1, 1, optionMSS, 40}},
-		{"an option of no length", syn("198.18.0.1:4000", "203.0.113.1:80", optionMultipath, 0, 1, 1), "10.0.0.2:1025", false, []byte{optionMultipath, 0, 1, 1}},
+		{"an option of no length", syn("198.18.0.1:4000", "203.0.113.1:80", OptionMultipath, 0, 1, 1), "10.0.0.2:1025", false, []byte{OptionMultipath, 0, 1, 1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p, src := bytes.Clone(test.in), netip.MustParseAddrPort(test.src)
@@ -119,7 +119,7 @@ func TestAQuotationGetsTheAppsAddress(t *testing.T) {
 // FuzzTCP has the parsers of headers that others made look at anything.
 func FuzzTCP(f *testing.F) {
 	f.Add(syn("198.18.0.1:4000", "203.0.113.1:80", optionMSS, 4, 5, 180))
-	f.Add(syn("[2001:2::1]:4000", "[2001:db8::1]:80", optionMultipath, 4, 1, 0))
+	f.Add(syn("[2001:2::1]:4000", "[2001:db8::1]:80", OptionMultipath, 4, 1, 0))
 	src := map[bool]netip.AddrPort{false: netip.MustParseAddrPort("10.0.0.2:1"), true: netip.MustParseAddrPort("[2001:db8::2]:1")}
 	f.Fuzz(func(t *testing.T, p []byte) {
 		if len(p) > 200 {

@@ -57,10 +57,8 @@ type entry struct {
 	rec  Record
 	conn appSide
 	up   stack.Uplink // nil where nothing is terminated
-	// stream is conn where nothing is.
-	stream *nat.Stream
-	to     netip.Addr // where it really goes
-	over   bool       // the record does not change any more
+	to   netip.Addr   // where it really goes
+	over bool         // the record does not change any more
 
 	bundled bool // the keeper looks after it: it does not stand on its domain
 	strayed bool // what the kernel says of the connection is not about its domain
@@ -161,8 +159,8 @@ func (e *entry) record() (Record, bool) {
 		return Record{}, false
 	}
 	rec := e.rec
-	if e.stream != nil {
-		rec.TxBytes, rec.RxBytes, rec.State = e.stream.Shown()
+	if s, offloaded := e.conn.(*nat.Stream); offloaded {
+		rec.TxBytes, rec.RxBytes, rec.State = s.Shown()
 	} else {
 		rec.TxBytes, rec.RxBytes = e.conn.Counters()
 	}

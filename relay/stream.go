@@ -83,7 +83,7 @@ func (t *flows) offload(e *entry, f flow.Flow, began time.Time, c scheduler.Cand
 	t.fill(e, f, f.Dst.Addr(), began, c, d, s)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.stream, e.rec.Source, e.rec.Offloaded = s, s.Source(), true
+	e.rec.Source, e.rec.Offloaded = s.Source(), true
 }
 
 // Learn tells the path memory what a translated flow's SYN has shown; it fits

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"strings"
 	"testing"
+
+	"mifvif/packet"
 )
 
 func unhex(tb testing.TB, s string) []byte {
@@ -59,11 +61,11 @@ func FuzzAsksMultipath(f *testing.F) {
 		if !bytes.Equal(was, options) {
 			t.Fatal("the options were changed")
 		}
-		if got && !bytes.Contains(options, []byte{optionMPTCP}) {
+		if got && !bytes.Contains(options, []byte{packet.OptionMultipath}) {
 			t.Fatal("asks for multipath without its option")
 		}
 		// What is in front and asks for nothing changes nothing.
-		if padded := asksMultipath(append([]byte{optionNone, 2, 4, 5, 0xb4}, options...)); padded != got {
+		if padded := asksMultipath(append([]byte{1, 2, 4, 5, 0xb4}, options...)); padded != got {
 			t.Fatalf("behind another option: asks for multipath = %v, want %v", padded, got)
 		}
 	})

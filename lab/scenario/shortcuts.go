@@ -61,11 +61,7 @@ func (s *Socket) converse() error {
 // shortened wants datagrams to a destination to be listed as translated by the
 // kernel, or none to be.
 func (e *Env) shortened(ctx context.Context, dst netip.AddrPort, want bool) error {
-	var all []struct {
-		Proto, Path string
-		Dst         netip.AddrPort
-		Tx          uint64 `json:"tx_bytes"`
-	}
+	var all []listing
 	if err := e.JSON(ctx, &all, "flows"); err != nil {
 		return err
 	}

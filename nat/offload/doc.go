@@ -1,5 +1,5 @@
-// Package offload has the kernel translate TCP: two small programs rewrite the
-// segments of flows that are in their maps, one where they enter mif0, one where
+// Package offload has the kernel translate TCP and UDP: two small programs rewrite
+// the packets of flows that are in their maps, one where they enter mif0, one where
 // the answers enter an uplink, and hand them on. Neither crosses into user space.
 //
 // It receives flows by their two sides and returns what passed. It must not

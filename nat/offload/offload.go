@@ -137,11 +137,8 @@ func (o *Offload) enter(f Flow) error {
 func (o *Offload) Delete(f Flow) Traffic {
 	o.life.RLock()
 	defer o.life.RUnlock()
-	if o.over {
-		return Traffic{}
-	}
 	t := o.traffic(f)
-	_ = o.out.Delete(newKey(f.Proto, f.App, f.Dst)) // fails where it is not there
+	_ = o.out.Delete(newKey(f.Proto, f.App, f.Dst)) // fails where it is not there, or after Close
 	_ = o.in.Delete(newKey(f.Proto, f.Dst, f.Source))
 	return t
 }
@@ -150,9 +147,6 @@ func (o *Offload) Delete(f Flow) Traffic {
 func (o *Offload) Traffic(f Flow) Traffic {
 	o.life.RLock()
 	defer o.life.RUnlock()
-	if o.over {
-		return Traffic{}
-	}
 	return o.traffic(f)
 }
 
@@ -247,9 +241,9 @@ func (o *Offload) attach(ifindex int) error {
 	return o.hang(ifindex, o.ingress, ebpf.AttachTCXIngress)
 }
 
-// ErrNoEthernet says that packets on a link have no Ethernet header, which the
+// errNoEthernet says that packets on a link have no Ethernet header, which the
 // programs take for granted.
-var ErrNoEthernet = errors.New("the link is not Ethernet")
+var errNoEthernet = errors.New("the link is not Ethernet")
 
 // macLen is the length of Ethernet's addresses, and of no other link's.
 const macLen = 6
@@ -261,7 +255,7 @@ func (o *Offload) hang(ifindex int, p *ebpf.Program, at ebpf.AttachType) error {
 	}
 	if ifindex != o.device {
 		if on, err := net.InterfaceByIndex(ifindex); err != nil || len(on.HardwareAddr) != macLen {
-			return errors.Join(fmt.Errorf("interface %d: %w", ifindex, ErrNoEthernet), err)
+			return errors.Join(fmt.Errorf("interface %d: %w", ifindex, errNoEthernet), err)
 		}
 	}
 	l, err := link.AttachTCX(link.TCXOptions{Interface: ifindex, Program: p, Attach: at})

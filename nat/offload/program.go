@@ -5,6 +5,8 @@ import (
 
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
+
+	heads "mifvif/packet"
 )
 
 // Offsets in struct __sk_buff (linux/bpf.h).
@@ -192,21 +194,13 @@ func (v variant) parse(d direction) asm.Instructions {
 		if d.decided {
 			p = append(p,
 				asm.LoadMem(asm.R1, asm.RFP, stackL4+13, asm.Byte),
-				asm.And.Imm(asm.R1, tcpSYN|tcpACK),
-				asm.JEq.Imm(asm.R1, tcpSYN, "next"),
+				asm.And.Imm(asm.R1, heads.TCPSyn|heads.TCPAck),
+				asm.JEq.Imm(asm.R1, heads.TCPSyn, "next"),
 			)
 		}
 	}
 	return append(p, asm.JSLT.Imm(payload, 0, "next"))
 }
-
-// TCP's flags (RFC 9293 3.1).
-const (
-	tcpFIN = 1
-	tcpSYN = 2
-	tcpRST = 4
-	tcpACK = 16
-)
 
 // lookUp builds the key and leaves the value in R7; a segment that has none is not
 // for us.
@@ -281,11 +275,11 @@ func (v variant) numbers() asm.Instructions {
 		asm.HostTo(asm.BE, asm.R9, asm.Word),
 		asm.Add.Reg32(asm.R9, payload),
 		asm.LoadMem(asm.R2, asm.RFP, stackL4+13, asm.Byte),
-		asm.JSet.Imm(asm.R2, tcpSYN|tcpFIN, v.label("numbered")),
-		asm.JSet.Imm(asm.R2, tcpRST, v.label("end")),
+		asm.JSet.Imm(asm.R2, heads.TCPSyn|heads.TCPFin, v.label("numbered")),
+		asm.JSet.Imm(asm.R2, heads.TCPRst, v.label("end")),
 		asm.Ja.Label(v.label("flags")),
 		asm.Add.Imm32(asm.R9, 1).WithSymbol(v.label("numbered")),
-		asm.JSet.Imm(asm.R2, tcpSYN, v.label("flags")),
+		asm.JSet.Imm(asm.R2, heads.TCPSyn, v.label("flags")),
 		asm.StoreMem(entry, valEnd, asm.R9, asm.Word).WithSymbol(v.label("end")),
 
 		asm.LoadMem(asm.R1, entry, valFlags, asm.Word).WithSymbol(v.label("flags")),
@@ -294,7 +288,7 @@ func (v variant) numbers() asm.Instructions {
 		asm.JEq.Reg(asm.R3, asm.R1, v.label("seen")), // mostly: nothing is written then
 		asm.StoreMem(entry, valFlags, asm.R3, asm.Word),
 
-		asm.JSet.Imm(asm.R2, tcpACK, v.label("acked")).WithSymbol(v.label("seen")),
+		asm.JSet.Imm(asm.R2, heads.TCPAck, v.label("acked")).WithSymbol(v.label("seen")),
 		asm.Ja.Label(v.label("time")),
 		asm.LoadMem(asm.R1, asm.RFP, stackL4+8, asm.Word).WithSymbol(v.label("acked")),
 		asm.HostTo(asm.BE, asm.R1, asm.Word),
