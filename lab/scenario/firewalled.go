@@ -80,7 +80,7 @@ func firewalled(ctx context.Context, e *Env) error {
 		if err := open[0].converse(); err != nil {
 			return err
 		}
-		if err := e.shortened(ctx, dst, true); err != nil {
+		if err := e.shortened(ctx, open[0].conn, true); err != nil {
 			return err
 		}
 	}

@@ -3,7 +3,7 @@ package scenario
 import (
 	"context"
 	"fmt"
-	"net/netip"
+	"net"
 	"os/exec"
 
 	"mifvif/lab"
@@ -13,6 +13,10 @@ import (
 // address, errors of the path reach it, and it goes on elsewhere when its network dies.
 func shortcuts(ctx context.Context, e *Env) error {
 	for _, dst := range bothFamilies(firstE1) {
+		back := func() error { return e.Carried(ctx, "n1", dst, lab.SocketOptions{}) }
+		if err := within(ctx, back); err != nil { // after the family before
+			return err
+		}
 		open, err := e.sockets(lab.SocketOptions{}, 1, "n1", dst)
 		if err != nil {
 			return err
@@ -21,15 +25,13 @@ func shortcuts(ctx context.Context, e *Env) error {
 		s := open[0]
 		err = steps(
 			func() error { return s.converse() },
-			func() error { return e.shortened(ctx, dst, true) },
+			func() error { return e.shortened(ctx, open[0].conn, true) },
 			func() error { return s.converse() },
 			func() error { return e.LinkDown("n1") },
 			func() error { return within(ctx, func() error { return e.isOffline(ctx, "e1") }) },
 			func() error { return s.by("n2") },
 			func() error { return e.LinkUp("n1") },
-			func() error {
-				return within(ctx, func() error { return e.Carried(ctx, "n1", dst, lab.SocketOptions{}) })
-			},
+			func() error { return within(ctx, back) },
 		)
 		if err != nil {
 			return fmt.Errorf("UDP to %v: %w", dst, err)
@@ -58,19 +60,20 @@ func (s *Socket) converse() error {
 	return nil
 }
 
-// shortened wants datagrams to a destination to be listed as translated by the
-// kernel, or none to be.
-func (e *Env) shortened(ctx context.Context, dst netip.AddrPort, want bool) error {
+// shortened wants a socket's datagrams to be listed as translated by the kernel, or
+// as carried.
+func (e *Env) shortened(ctx context.Context, conn *net.UDPConn, want bool) error {
 	var all []listing
 	if err := e.JSON(ctx, &all, "flows"); err != nil {
 		return err
 	}
+	own := conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
 	for _, f := range all {
-		if f.Proto == "udp" && f.Dst == dst && (f.Path == "offloaded") == want && f.Tx > 0 {
+		if f.Proto == "udp" && f.Src.Port() == own && (f.Path == "offloaded") == want && f.Tx > 0 {
 			return nil
 		}
 	}
-	return fmt.Errorf("no datagrams to %v are listed with offloaded %v: %+v", dst, want, all)
+	return fmt.Errorf("the datagrams of port %d are not listed with offloaded %v: %+v", own, want, all)
 }
 
 // pastIPsec wants nothing to be translated while the host has a policy of IPsec, be
@@ -93,13 +96,13 @@ func (e *Env) pastIPsec(ctx context.Context) error {
 	}
 	return steps(
 		func() error { return open[0].converse() },
-		func() error { return e.shortened(ctx, dst, true) },
+		func() error { return e.shortened(ctx, open[0].conn, true) },
 		func() error { return e.goes(ctx, "terminated", "n1", dst) }, // the way is known now
 		func() error { return e.goes(ctx, "offloaded", "n1", dst) },
 		func() error { return policy("add") },
-		func() error { return within(ctx, func() error { return e.shortened(ctx, dst, false) }) },
+		func() error { return within(ctx, func() error { return e.shortened(ctx, open[0].conn, false) }) },
 		func() error { return open[0].converse() },
-		func() error { return e.shortened(ctx, dst, false) },
+		func() error { return e.shortened(ctx, open[0].conn, false) },
 		func() error { return e.goes(ctx, "terminated", "n1", dst) },
 		func() error { return policy("delete") },
 		func() error {

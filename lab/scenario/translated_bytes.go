@@ -110,7 +110,7 @@ func (e *Env) datagramsEchoed(ctx context.Context, dst netip.AddrPort) error {
 			return fmt.Errorf("of a datagram of %d bytes to %v came back %q", n, dst, buf[:got])
 		}
 	}
-	return e.shortened(ctx, dst, true)
+	return e.shortened(ctx, conn, true)
 }
 
 // uploaded sends to a server behind a smaller link, whose router says so by ICMP:
