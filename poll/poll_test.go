@@ -16,15 +16,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // reader takes one byte a call.
 type reader struct {
-	fd    int
-	bytes atomic.Int32
-	ended atomic.Bool
+	fd     int
+	bytes  atomic.Int32
+	rested atomic.Int32 // how often it found nothing
+	ended  atomic.Bool
 }
 
 func (r *reader) Ready() bool {
 	var b [1]byte
 	switch n, err := unix.Read(r.fd, b[:]); {
 	case err != nil:
+		r.rested.Add(1)
 		return false
 	case n == 0:
 		r.ended.Store(true)
@@ -119,7 +121,7 @@ func TestOnceIsOnceUntilItIsAskedForAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the first byte", func() bool { return r.bytes.Load() == 1 })
+	eventually(t, "the first byte, and that there are no more", func() bool { return r.rested.Load() == 1 })
 	_, _ = unix.Write(far, []byte("y"))
 	time.Sleep(20 * time.Millisecond)
 	if n := r.bytes.Load(); n != 1 {
