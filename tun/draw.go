@@ -3,6 +3,7 @@ package tun
 import (
 	"errors"
 	"net/netip"
+	"slices"
 
 	"mifvif/netwatch"
 )
@@ -166,6 +167,15 @@ func Undraw(block bool) error {
 		return Drawing{Block: true}.Apply(st)
 	}
 	return DrawNothing(st)
+}
+
+// Blocked reports whether the refusal of a Drawing with Block is in force.
+func Blocked() (bool, error) {
+	st, err := netwatch.Read()
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(st.Rules, func(r netwatch.Rule) bool { return r.Priority == deadRule && r.Table == deadTable }), nil
 }
 
 // DrawNothing removes everything that a Drawing made, given what the kernel has now.

@@ -19,10 +19,13 @@ import (
 
 func cleanupCommand(g *globals) *cobra.Command {
 	var state string
+	var keep bool
 	cmd := &cobra.Command{
 		Use:   "cleanup",
 		Short: "Remove whatever a killed daemon left",
-		Args:  cobra.NoArgs,
+		Long: "Puts back what a killed daemon could not, and lifts the refusal that on_exit: block left.\n" +
+			"A service manager does the first after every end of the daemon, and keeps the second: --keep-block.",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := permitted(); err != nil {
 				return err
@@ -35,17 +38,18 @@ func cleanupCommand(g *globals) *cobra.Command {
 			if err := checkState(state); err != nil {
 				return err
 			}
-			err = cleanup(cmd.Context(), state, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
+			err = cleanup(cmd.Context(), state, keep, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
 			return errors.Join(err, control.RemoveDead(g.socketPath()))
 		},
 	}
 	cmd.Flags().StringVar(&state, "state", defaultState, "`DIR` of the daemon's undo records")
+	cmd.Flags().BoolVar(&keep, "keep-block", false, "leave the refusal of on_exit: block in force, where it is")
 	return cmd
 }
 
 // cleanup puts back what the records of this network namespace say, and removes
-// what carries our numbers and names.
-func cleanup(ctx context.Context, state string, log *slog.Logger) error {
+// what carries our numbers and names; with keep all but the refusal of on_exit: block.
+func cleanup(ctx context.Context, state string, keep bool, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	endLeft(log)
@@ -56,7 +60,16 @@ func cleanup(ctx context.Context, state string, log *slog.Logger) error {
 	resolv := host.Restore(ctx, host.Config{
 		Record: filepath.Join(state, undoName("resolv")), Path: host.DefaultPath, Servers: config.Default().DNS.Listen,
 	}, log)
-	return errors.Join(resolv, tun.Undraw(false), uplinks.Cleanup(), tun.RemoveDead(config.Default().Interface.Name), err)
+	return errors.Join(resolv, undraw(keep), uplinks.Cleanup(), tun.RemoveDead(config.Default().Interface.Name), err)
+}
+
+// undraw removes what drew traffic in; with keep the refusal stays where it is.
+func undraw(keep bool) error {
+	blocked, err := tun.Blocked()
+	if err != nil {
+		return err
+	}
+	return tun.Undraw(keep && blocked)
 }
 
 // undoName is the file of one kind of record for this network namespace.

@@ -68,8 +68,6 @@ func readConfig(path string) (*config.Config, error) {
 
 // run is the daemon from its first check to its last undo.
 func run(cmd *cobra.Command, g *globals, path, state string, log *slog.Logger) error {
-	leaveRoom()
-	goFirst()
 	cfg, err := readConfig(path)
 	if err != nil {
 		return err
@@ -88,6 +86,8 @@ func run(cmd *cobra.Command, g *globals, path, state string, log *slog.Logger) e
 	if err := os.MkdirAll(state, 0o755); err != nil {
 		return fmt.Errorf("make the state directory: %w", err)
 	}
+	leaveRoom()
+	goFirst()
 	endLeft(log)
 	d, err := newDaemon(path, state, cfg, log)
 	if err != nil {

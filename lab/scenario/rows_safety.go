@@ -39,6 +39,12 @@ func killSwitch(ctx context.Context, e *Env) error {
 	if err := e.nothingLeaves(ctx); err != nil {
 		return fmt.Errorf("after kill -9: %w", err)
 	}
+	if err := e.cleanup(ctx, "--keep-block"); err != nil {
+		return err
+	}
+	if err := e.nothingLeaves(ctx); err != nil {
+		return fmt.Errorf("after cleanup --keep-block: %w", err)
+	}
 	if err := e.cleaned(ctx); err != nil {
 		return err
 	}
@@ -92,8 +98,8 @@ func (e *Env) nothingLeaves(ctx context.Context) error {
 }
 
 // cleanup runs it.
-func (e *Env) cleanup(ctx context.Context) error {
-	exit, err := e.Daemon.CLI(ctx, "cleanup")
+func (e *Env) cleanup(ctx context.Context, flags ...string) error {
+	exit, err := e.Daemon.CLI(ctx, append([]string{"cleanup"}, flags...)...)
 	if err != nil || exit.Code != 0 {
 		return fmt.Errorf("mifvif cleanup: %v: %w", exit, err)
 	}
