@@ -43,7 +43,7 @@ type value struct {
 	Ack     uint32 // the last acknowledgment
 	Next    uint32 // the sequence number behind all segments
 	End     uint32 // the sequence number behind its FIN, or of its RST
-	Rest    uint32
+	From    uint32 // uplink: the only interface that it may come in by
 }
 
 // Offsets in value and its size.
@@ -61,6 +61,7 @@ const (
 	valAck     = 72
 	valNext    = 76
 	valEnd     = 80
+	valFrom    = 84
 	valSize    = 88
 )
 

@@ -33,7 +33,7 @@ type Flow struct {
 type Side struct {
 	Segments uint64 // as the kernel had them: of up to 64 KiB
 	Bytes    uint64 // of payload, what was sent again included
-	Flags    uint8  // of TCP: all that were seen (RFC 9293 3.1)
+	Flags    uint8  // of TCP: all that were seen (RFC 9293 3.1), but RST only while it was the last
 	First    time.Duration
 	Last     time.Duration // since the machine started, see Now; 0: never
 	Ack      uint32        // the last acknowledgment number
@@ -121,7 +121,7 @@ func (o *Offload) enter(f Flow) error {
 		return os.ErrClosed
 	}
 	out := value{Addr: address(f.Source.Addr()), Port: port(f.Source), Mark: f.Mark, Ifindex: uint32(f.Ifindex), ID: f.ID}
-	in := value{Addr: address(f.App.Addr()), Port: port(f.App), Ifindex: uint32(o.device), ID: f.ID}
+	in := value{Addr: address(f.App.Addr()), Port: port(f.App), Ifindex: uint32(o.device), From: uint32(f.Ifindex), ID: f.ID}
 	back := newKey(f.Proto, f.Dst, f.Source)
 	if err := o.in.Update(back, in, ebpf.UpdateNoExist); err != nil {
 		return fmt.Errorf("translate %s: %w", f.Source, err)

@@ -60,15 +60,18 @@ func (o *Offload) received(t *testing.T, p []byte) (int32, []byte) {
 var (
 	flow4 = Flow{
 		Proto: flow.TCP, ID: 1, App: netip.MustParseAddrPort("198.18.0.1:4000"), Dst: netip.MustParseAddrPort("203.0.113.1:80"),
-		Source: netip.MustParseAddrPort("10.0.0.2:1025"), Ifindex: 2,
+		Source: netip.MustParseAddrPort("10.0.0.2:1025"), Ifindex: loopback,
 	}
 	flow6 = Flow{
 		Proto: flow.TCP, ID: 2, App: netip.MustParseAddrPort("[2001:2::1]:4000"), Dst: netip.MustParseAddrPort("[2001:db8::1]:80"),
-		Source: netip.MustParseAddrPort("[2001:db8:1::2]:1025"), Ifindex: 2,
+		Source: netip.MustParseAddrPort("[2001:db8:1::2]:1025"), Ifindex: loopback,
 	}
 )
 
-const redirected = 7
+const (
+	redirected = 7
+	loopback   = 1 // by which what a test has the kernel play comes in
+)
 
 func TestAnswersGetTheAppsAddress(t *testing.T) {
 	o := loaded(t, flow4, flow6)
@@ -133,8 +136,12 @@ func TestTheNumbersThatAreKept(t *testing.T) {
 		t.Errorf("after FIN %+v, want the number %d", got, start+212)
 	}
 	segment(start+7, heads.TCPRst, 0)
-	if got = o.Traffic(flow4).Rx; got.End != start+7 || got.Next != start+212 {
+	if got = o.Traffic(flow4).Rx; got.End != start+7 || got.Next != start+212 || got.Flags&heads.TCPRst == 0 {
 		t.Errorf("after RST %+v, want the number %d", got, start+7)
+	}
+	segment(start+212, heads.TCPAck, 0)
+	if got = o.Traffic(flow4).Rx; got.Flags != heads.TCPSyn|heads.TCPAck|heads.TCPFin {
+		t.Errorf("who goes on has the flags %x, want no RST", got.Flags)
 	}
 }
 

@@ -11,10 +11,11 @@ import (
 
 // Offsets in struct __sk_buff (linux/bpf.h).
 const (
-	skbPktType     = 4
-	skbMark        = 8
-	skbProtocol    = 16
-	skbVLANPresent = 20
+	skbPktType  = 4
+	skbMark     = 8
+	skbProtocol = 16
+	skbVLAN     = 24
+	skbIfindex  = 40
 )
 
 // Verdicts (linux/bpf.h): next leaves the packet to other programs and the
@@ -94,10 +95,12 @@ func egress(flows int) asm.Instructions {
 func ingress(flows, mtu int) asm.Instructions {
 	p := asm.Instructions{
 		asm.Mov.Reg(packet, asm.R1),
-		// What is somebody else's, or of a VLAN, is not the uplink's.
+		// What is somebody else's, or of a VLAN, is not the uplink's. A tag of no VLAN
+		// says a priority only (IEEE 802.1Q 6.9).
 		asm.LoadMem(asm.R1, packet, skbPktType, asm.Word),
 		asm.JNE.Imm(asm.R1, unix.PACKET_HOST, "next"),
-		asm.LoadMem(asm.R1, packet, skbVLANPresent, asm.Word),
+		asm.LoadMem(asm.R1, packet, skbVLAN, asm.Word),
+		asm.And.Imm(asm.R1, 0x0fff),
 		asm.JNE.Imm(asm.R1, 0, "next"),
 	}
 	return append(p, program(flows, direction{l3: ethLen, rewritten: keyDst, longest: int32(mtu), onward: toApp})...)
@@ -129,6 +132,7 @@ func program(flows int, d direction) (p asm.Instructions) {
 			v := variant{f, t}
 			p = append(p, label(t.name+f.name, v.parse(d))...)
 			p = append(p, v.lookUp(flows)...)
+			p = append(p, d.arrived()...)
 			p = append(p, v.count()...)
 			p = append(p, v.rewrite(d)...)
 			p = append(p, d.onward(f)...)
@@ -226,6 +230,19 @@ func (v variant) lookUp(flows int) (p asm.Instructions) {
 	)
 }
 
+// arrived leaves what does not come from the flow's own uplink to the kernel: its host
+// is a strong one (RFC 1122 3.3.4.2), and one network does not speak for another.
+func (d direction) arrived() asm.Instructions {
+	if d.decided {
+		return nil
+	}
+	return asm.Instructions{
+		asm.LoadMem(asm.R1, packet, skbIfindex, asm.Word),
+		asm.LoadMem(asm.R2, entry, valFrom, asm.Word),
+		asm.JNE.Reg(asm.R1, asm.R2, "next"),
+	}
+}
+
 // count notes the packet in its value. A flow's packets pass one after the other,
 // but for those that several processors have at once: what is added up is added
 // atomically, of the rest the last one counts.
@@ -268,7 +285,8 @@ func (variant) add() asm.Instructions {
 }
 
 // numbers notes flags, acknowledgment and end of a segment, and leaves in R9 the
-// number behind it, of which SYN and FIN are one each.
+// number behind it, of which SYN and FIN are one each. Who goes on after a RST has
+// not ended (RFC 7857 2.2).
 func (v variant) numbers() asm.Instructions {
 	return asm.Instructions{
 		asm.LoadMem(asm.R9, asm.RFP, stackL4+4, asm.Word),
@@ -285,7 +303,9 @@ func (v variant) numbers() asm.Instructions {
 		asm.LoadMem(asm.R1, entry, valFlags, asm.Word).WithSymbol(v.label("flags")),
 		asm.Mov.Reg(asm.R3, asm.R1),
 		asm.Or.Reg(asm.R3, asm.R2),
-		asm.JEq.Reg(asm.R3, asm.R1, v.label("seen")), // mostly: nothing is written then
+		asm.JSet.Imm(asm.R2, heads.TCPRst, v.label("reset")),
+		asm.And.Imm(asm.R3, ^heads.TCPRst),
+		asm.JEq.Reg(asm.R3, asm.R1, v.label("seen")).WithSymbol(v.label("reset")), // mostly: nothing is written then
 		asm.StoreMem(entry, valFlags, asm.R3, asm.Word),
 
 		asm.JSet.Imm(asm.R2, heads.TCPAck, v.label("acked")).WithSymbol(v.label("seen")),
