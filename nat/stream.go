@@ -37,6 +37,7 @@ type Stream struct {
 	answered bool            // somebody has
 	left     bool            // nobody will
 	over     bool            // it has ended; what still comes is carried for a while
+	since    time.Duration   // when it was over, see offload.Now
 	gone     bool            // it is in no table
 }
 
@@ -50,11 +51,12 @@ const (
 	closed  // and both have said that they know
 )
 
-// phaseOf reads the phase off what was seen.
+// phaseOf reads the phase off what was seen. An app that waits for an answer to its
+// SYN resets what is none, and waits on (RFC 9293 3.10.7.3).
 func phaseOf(t offload.Traffic) phase {
 	tx, rx := t.Tx.Flags, t.Rx.Flags
 	switch {
-	case tx&packet.TCPRst != 0:
+	case tx&packet.TCPRst != 0 && rx&packet.TCPSyn != 0:
 		return closed
 	case rx&packet.TCPRst != 0 && (rx&packet.TCPSyn == 0 || t.Rx.End == t.Tx.Ack): // refused, or a RST that the app believes (RFC 5961 3.2)
 		return closed
@@ -64,7 +66,7 @@ func phaseOf(t offload.Traffic) phase {
 		return closed
 	case tx&rx&packet.TCPFin != 0:
 		return closing
-	case t.Rx.Segments == 0:
+	case rx&packet.TCPSyn == 0:
 		return opening
 	}
 	return established
@@ -77,6 +79,7 @@ const (
 	establishedIdle = 2*time.Hour + 4*time.Minute
 	transitoryIdle  = 4 * time.Minute
 	closedIdle      = 500 * time.Millisecond
+	closedMost      = 4 * time.Second // whatever passes: nobody counts it any more
 )
 
 func (p phase) idle() time.Duration {
@@ -149,11 +152,14 @@ func (s *Stream) OnEnd(f func()) {
 // finish notes that the flow is over, and what has passed, and returns what its
 // owner wants to be called then. table.mu is held.
 func (s *Stream) finish(passed offload.Traffic) func() {
-	if s.over || s.ended == nil {
-		s.over, s.last = true, passed
-		return func() {}
+	told := s.over || s.ended == nil
+	if !s.over {
+		s.since = offload.Now()
 	}
 	s.over, s.last = true, passed
+	if told {
+		return func() {}
+	}
 	return s.ended
 }
 
@@ -170,7 +176,7 @@ func (s *Stream) Reset() {
 	last := t.forget(s)
 	ended := s.finish(last)
 	t.mu.Unlock()
-	if !over && last.Rx.Segments > 0 { // else its SYN is sent again, and decided anew
+	if !over && phaseOf(last) != opening { // else its SYN is sent again, and decided anew
 		s.resetApp(last)
 		_ = s.raw.send(packet.AppendReset(nil, s.flow.Source, s.key.dst, last.Tx.Next, last.Tx.Ack), s.key.dst.Addr()) // best effort
 	}

@@ -68,17 +68,17 @@ func (t *Streams) look() {
 		if s == nil {
 			continue
 		}
-		if !s.answered && p.Rx.Segments > 0 {
+		phase := phaseOf(p)
+		if !s.answered && phase != opening {
 			s.answered = true
 			if !s.resent { // else it is not known which of them was answered
 				t.learn(s, p.Rx.First-s.began)
 			}
 		}
-		phase := phaseOf(p)
 		if phase == closed && !s.over {
 			ended = append(ended, s.finish(p))
 		}
-		if now-max(p.Tx.Last, p.Rx.Last, s.began) > phase.idle() {
+		if now-max(p.Tx.Last, p.Rx.Last, s.began) > phase.idle() || s.over && now-s.since > closedMost {
 			ended = append(ended, s.finish(p))
 			t.forget(s)
 		}

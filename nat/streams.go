@@ -257,14 +257,12 @@ func (t *Streams) learn(s *Stream, rtt time.Duration) {
 }
 
 // Keep takes the programs off interfaces that are no uplinks any more, and resets
-// what would not fit through its link any longer. While barred, nothing is
-// translated, and all that was is reset.
+// what would not fit through its link any longer; what is over does not outlive
+// its address. While barred, nothing is translated, and all that was is reset.
 func (t *Streams) Keep(set *pvd.Set, barred bool) {
 	var uplinks []int
-	small := make(map[pvd.Key]bool)
 	for _, d := range set.All() {
 		uplinks = append(uplinks, d.Ifindex)
-		small[d.Key()] = d.MTU < t.cfg.MTU
 	}
 	if err := t.kernel.Keep(uplinks); err != nil {
 		t.log.Warn("a program that translates flows could not be put back", "error", err)
@@ -274,7 +272,8 @@ func (t *Streams) Keep(set *pvd.Set, barred bool) {
 	t.barred = barred
 	var lost []*Stream
 	for _, s := range t.byID {
-		if barred || small[s.choice.Domain.Key()] {
+		d := set.ByKey(s.choice.Domain.Key())
+		if barred || d != nil && d.MTU < t.cfg.MTU || s.over && (d == nil || !d.Owns(s.choice.Source)) {
 			lost = append(lost, s)
 		}
 	}

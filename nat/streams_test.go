@@ -131,6 +131,7 @@ func TestPhasesAreReadOffWhatPassed(t *testing.T) {
 		want   phase
 	}{
 		{"nothing but the SYN, which does not pass", offload.Side{}, offload.Side{}, opening},
+		{"a segment that is no answer, which the app resets", side(packet.TCPRst, 0, 9), side(ack, 9, 0), opening},
 		{"answered", offload.Side{}, side(packet.TCPSyn|ack, 1, 0), established},
 		{"refused", offload.Side{}, side(packet.TCPRst|ack, 1, 0), closed},
 		{"half closed by the app", side(ack|packet.TCPFin, 5, 9), side(packet.TCPSyn|ack, 9, 0), established},
@@ -247,7 +248,7 @@ func TestASYNThatIsSentAgainGoesTheSameWay(t *testing.T) {
 			t.Fatal("the last candidate was given up")
 		}
 	}
-	k.passed[last.id] = offload.Traffic{Tx: offload.Side{Segments: 1, Flags: packet.TCPRst}}
+	k.passed[last.id] = offload.Traffic{Tx: offload.Side{Segments: 1, Flags: packet.TCPRst}, Rx: offload.Side{Segments: 1, Flags: packet.TCPSyn | ack}}
 	last.OnEnd(func() { ended += 10 })
 	if _, again := s.Again(app, last.key.dst, synOf(app, server)); again || ended < 10 || len(k.flows) != 0 {
 		t.Errorf("a SYN after the end: %v, ended %d, %v", again, ended, k.flows)
@@ -452,7 +453,7 @@ func TestANetworkThatKnowsNoWayIsLeftForTheNext(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		more     bool
-		answered uint64
+		answered uint8 // flags
 		typ      uint8
 		from     netip.Addr
 		left     bool
@@ -460,13 +461,13 @@ func TestANetworkThatKnowsNoWayIsLeftForTheNext(t *testing.T) {
 		{"another is left", true, 0, 3, router, true},
 		{"it was on its way for too long", true, 0, 11, router, false},
 		{"none is left", false, 0, 3, router, false},
-		{"somebody has answered", true, 1, 3, router, false},
+		{"somebody has answered", true, packet.TCPSyn | ack, 3, router, false},
 		{"the server says it itself", true, 0, 3, server.Addr(), false},
 		{"it says something else", true, 0, 12, router, false},
 	} {
 		s, k, out := streams(t, 100)
 		one := begin(t, s, server, test.more)
-		k.passed[one.id] = offload.Traffic{Rx: offload.Side{Segments: test.answered}}
+		k.passed[one.id] = offload.Traffic{Rx: offload.Side{Segments: 1, Flags: test.answered}}
 		whole := packet.AppendError(nil, packet.Error{Type: test.typ, Code: 1, From: test.from}, packet.AppendAck(nil, one.Source(), server, 1, 2))
 		s.ears.all[0].heard(whole, test.from)
 		if told := len(out.packets) > 0; told == test.left {
@@ -504,7 +505,7 @@ func TestASYNLeavesByItsOwnSocket(t *testing.T) {
 func TestWhatHasEndedMakesRoom(t *testing.T) {
 	s, k, _ := streams(t, 1)
 	one := begin(t, s, server, false)
-	k.pass(one.id, offload.Traffic{Tx: offload.Side{Segments: 1, Flags: packet.TCPRst, Last: offload.Now()}})
+	k.pass(one.id, offload.Traffic{Tx: offload.Side{Segments: 1, Flags: packet.TCPRst, Last: offload.Now()}, Rx: offload.Side{Flags: packet.TCPSyn | ack}})
 	s.look()
 	if !one.over || one.gone {
 		t.Fatalf("it is over %v and gone %v, want what is kept for a while", one.over, one.gone)
@@ -512,5 +513,37 @@ func TestWhatHasEndedMakesRoom(t *testing.T) {
 	begin(t, s, netip.MustParseAddrPort("203.0.113.2:80"), false)
 	if !one.gone {
 		t.Error("both are there")
+	}
+}
+
+// TestWhatIsOverDoesNotGoOn: nobody counts what is over, resets it or takes its network
+// away from it, so that whoever goes on sending must not have it for long.
+func TestWhatIsOverDoesNotGoOn(t *testing.T) {
+	s, k, _ := streams(t, 100)
+	d := *onE1.Domain
+	d.Addresses = []pvd.Address{{Prefix: netip.PrefixFrom(onE1.Source, 24)}}
+	over := func() *Stream {
+		one := begin(t, s, server, false)
+		k.pass(one.id, offload.Traffic{Tx: offload.Side{Flags: packet.TCPRst, Last: offload.Now() + time.Hour}, Rx: offload.Side{Flags: packet.TCPSyn | ack}})
+		s.look()
+		s.Keep(pvd.NewSet([]*pvd.Domain{&d}), false)
+		if !one.over || one.gone {
+			t.Fatalf("it is over %v and gone %v", one.over, one.gone)
+		}
+		return one
+	}
+	one := over()
+	one.since -= 5 * time.Second
+	if s.look(); !one.gone {
+		t.Error("it goes on")
+	}
+	one = over()
+	if s.Keep(pvd.NewSet(nil), false); !one.gone {
+		t.Error("it goes on without its domain")
+	}
+	one = over()
+	d.Addresses = nil
+	if s.Keep(pvd.NewSet([]*pvd.Domain{&d}), false); !one.gone {
+		t.Error("it goes on without its address")
 	}
 }
