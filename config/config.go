@@ -21,6 +21,8 @@ type Config struct {
 	// Warnings are rules that are valid and have no say, or not always: another
 	// actor's stands against them.
 	Warnings []Problem
+	// Unused are keys of rules that do nothing beside the others.
+	Unused []Problem
 }
 
 // Interface is what mif0 is to be.

@@ -54,12 +54,12 @@ func Parse(name string, content []byte) (*Config, error) {
 	r.dns(cfg, in.DNS)
 	r.router(cfg, in.Router, in.Discovery)
 	r.pvds(cfg, in.PvDs)
-	r.rules(cfg, in.Rules)
 	r.defaults(cfg, in.Defaults)
+	r.rules(cfg, in.Rules)
 	r.control(cfg, in.Control)
 	r.limits(cfg, in.Limits)
 	r.reachable(cfg)
-	cfg.Warnings = r.warnings
+	cfg.Warnings, cfg.Unused = r.warnings, r.unused
 	if err := r.err(); err != nil {
 		return nil, err
 	}
@@ -145,6 +145,7 @@ type reader struct {
 	shape    reflect.Type // of the whole file
 	problems []Problem
 	warnings []Problem // what is valid and should be known
+	unused   []Problem // keys that are valid and do nothing
 }
 
 // err returns what was found, nil if nothing was.
@@ -179,6 +180,14 @@ func (r *reader) warn(path, format string, args ...any) {
 	if len(r.warnings) < maxProblems {
 		line, col := place(r.tree, path)
 		r.warnings = append(r.warnings, r.problem(line, col, fmt.Sprintf(format, args...)))
+	}
+}
+
+// futile notes that the value at a path is valid and does nothing.
+func (r *reader) futile(path, format string, args ...any) {
+	if len(r.unused) < maxProblems {
+		line, col := place(r.tree, path)
+		r.unused = append(r.unused, r.problem(line, col, fmt.Sprintf(format, args...)))
 	}
 }
 

@@ -161,20 +161,21 @@ func TestEveryMistakeHasItsPlace(t *testing.T) {
 		"nothing left":          {"rules:\n  - {name: a, require: [x], forbid: [x]}\n", []string{`f.yaml:2:5: rule "a" forbids every domain that it requires`}},
 		"no effect":             {"rules:\n  - {name: a, match: {port: 7}}\n", []string{`f.yaml:2:5: rule "a" has no effect`}},
 		"recovery deadline":     {"rules:\n  - {name: a, on_recovery: move-idle, recovery_deadline: soon}\n", []string{`f.yaml:2:58: recovery_deadline: "soon" is no time`}},
-		"idle deadline":         {"rules:\n  - {name: a, on_recovery: reset, recovery_deadline: 10m}\n", []string{"f.yaml:2:54: recovery_deadline has no effect here"}},
 		"shadowed":              {"rules:\n  - {name: a, prefer: [x]}\n  - {name: b, prefer: [y]}\n", []string{`f.yaml:3:5: rule "b" can never match: rule "a" before it matches everything`}},
 		"two names":             {"rules:\n  - {name: a, match: {port: 1}, prefer: [x]}\n  - {name: a, prefer: [y]}\n", []string{`f.yaml:3:12: there are two rules named "a"`}},
 		"algorithm":             {"defaults: {algorithm: weigthed}\n", []string{`f.yaml:1:23: unknown algorithm "weigthed", did you mean "weighted"? (weighted, priority, overflow`}},
 		"path":                  {"rules:\n  - {name: a, path: translated}\n", []string{`f.yaml:2:21: unknown path "translated", did you mean "translate"? (auto, terminate, translate)`}},
 		"path of the defaults":  {"defaults: {path: relay}\n", []string{`f.yaml:1:18: unknown path "relay" (auto, terminate, translate)`}},
-		"path of datagrams":     {"rules:\n  - {name: a, match: {proto: [udp, icmp]}, path: translate}\n", []string{"f.yaml:2:50: path has no effect here: it is about TCP"}},
 		"path of multipath":     {"rules:\n  - {name: a, mptcp: require, path: translate}\n", []string{"f.yaml:2:37: path: Multipath TCP is not translated (mptcp: off, or leave path out)"}},
 		"path of tried ones":    {"rules:\n  - {name: a, mptcp: auto, path: translate}\n", []string{"f.yaml:2:34: path: Multipath TCP is not translated"}},
 		"path of held ones":     {"rules:\n  - {name: a, on_failure: hold, path: translate}\n", []string{"f.yaml:2:39: path: what is held is not translated"}},
 		"path of a race":        {"rules:\n  - {name: a, race: true, path: translate}\n", []string{"f.yaml:2:33: path: what is translated does not race"}},
 		"mptcp":                 {"rules:\n  - {name: a, mptcp: always}\n", []string{`f.yaml:2:22: unknown mptcp "always" (auto, off, require)`}},
-		"mptcp of datagrams":    {"rules:\n  - {name: a, match: {proto: [udp, icmp]}, mptcp: auto}\n", []string{"f.yaml:2:51: mptcp has no effect here: it is about TCP"}},
 		"two domains of a link": {"pvds:\n  - {name: a, interface: e0}\n  - {name: b, interface: e0}\n", []string{`f.yaml:3:26: there are two domains for all of e0`}},
+		"domain twice":          {"pvds:\n  - {name: a}\n  - {name: a}\n", []string{`f.yaml:3:12: there are two domains named "a"`}},
+		"link twice":            {"pvds:\n  - {interface: e0}\n  - {interface: e0, next_hops: [10.0.0.1]}\n", []string{`f.yaml:3:17: there are two domains named "e0"`}},
+		"nameless domain":       {"pvds:\n  - {interface: e0.5}\n", []string{`f.yaml:2:5: a domain without name (name: such as corp)`}},
+		"link by name":          {"pvds:\n  - {name: a b}\n", []string{`f.yaml:2:12: domain "a b": "a b" is no interface name`}},
 		"domain names":          {"pvds:\n  - {name: a, interface: e0}\n  - {name: a, interface: e1}\n", []string{`f.yaml:3:12: there are two domains named "a"`}},
 		"no domain interface":   {"pvds:\n  - {name: a.example.com}\n", []string{`f.yaml:2:5: domain "a.example.com" without interface (interface: such as wg0)`}},
 		"domain interface":      {"pvds:\n  - {name: a, interface: \"a b\"}\n", []string{`f.yaml:2:26: domain "a": "a b" is no interface name`}},
@@ -198,7 +199,6 @@ func TestEveryMistakeHasItsPlace(t *testing.T) {
 		"limit":                 {"limits: {tcp_flows: 0}\n", []string{"f.yaml:1:21: tcp_flows 0 is out of range"}},
 		"share":                 {"limits: {per_source: 1.5}\n", []string{"f.yaml:1:22: per_source 1.5 is out of range"}},
 		"several at a time":     {"interface: {mtu: 900}\nlimits: {tcp_flows: 0}\n", []string{"f.yaml:1:18:", "f.yaml:2:21:"}},
-		"empty list matches":    {"rules:\n  - {name: a, match: {port: []}, require: [x]}\n", []string{"f.yaml:2:29: port is an empty list"}},
 		"race":                  {"rules:\n  - {name: a, require: [x, y], race: true}\n", []string{"f.yaml:2:38: race: what is required does not race"}},
 		"user":                  {"rules:\n  - {name: a, match: {user: [nobody-at-all]}, require: [x]}\n", []string{`f.yaml:2:29: user: there is no user "nobody-at-all"`}},
 		"process":               {"rules:\n  - {name: a, match: {process: /bin/sh}, require: [x]}\n", []string{`f.yaml:2:32: process: "/bin/sh" is no name of a process`}},
@@ -231,6 +231,66 @@ func TestEveryMistakeHasItsPlace(t *testing.T) {
 				t.Errorf("%s: the line is not shown:\n%s", name, one)
 			}
 		}
+	}
+}
+
+// TestKeysThatDoNothingAreSaid: what every rule may say is no mistake where it does
+// nothing.
+func TestKeysThatDoNothingAreSaid(t *testing.T) {
+	rule := func(s string) string { return "rules:\n  - {name: a, " + s + "}\n" }
+	for content, want := range map[string]string{
+		rule("on_recovery: reset, recovery_deadline: 10m"):                                   "f.yaml:2:54: recovery_deadline has no effect here",
+		rule("prefer: [x], recovery_deadline: 10m"):                                          "f.yaml:2:47: recovery_deadline has no effect here",
+		rule("match: {proto: [udp, icmp]}, path: translate"):                                 "f.yaml:2:50: path has no effect here: it is about TCP",
+		rule("match: {proto: [udp, icmp]}, mptcp: auto"):                                     "f.yaml:2:51: mptcp has no effect here: it is about TCP",
+		rule("prefer: [x], recovery_deadline: 10m") + "defaults: {on_recovery: move-idle}\n": "",
+	} {
+		cfg, err := Parse("f.yaml", []byte(content))
+		if err != nil {
+			t.Errorf("%s is a mistake: %v", content, err)
+			continue
+		}
+		got := ""
+		for _, p := range cfg.Unused {
+			got += p.String()
+		}
+		if !strings.HasPrefix(got, want) || (got == "") != (want == "") {
+			t.Errorf("%s: %q, want %q", content, got, want)
+		}
+	}
+}
+
+// TestEveryKeyTogetherIsValid: what the interface promises, in one file.
+func TestEveryKeyTogetherIsValid(t *testing.T) {
+	cfg, err := Load("testdata/every-key.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cfg.PvDs) != 1 || len(cfg.Policy.Rules) != 1 {
+		t.Errorf("%d domains and %d rules, want one of each", len(cfg.PvDs), len(cfg.Policy.Rules))
+	}
+}
+
+// TestEmptyListsLimitNothing: a list without anything is as good as none.
+func TestEmptyListsLimitNothing(t *testing.T) {
+	cfg, err := Parse("f.yaml", []byte("rules:\n  - {name: a, require: [x], match: "+
+		"{dscp: [], proto: [], port: [], dst: [], src: [], name: [], ingress: [], user: [], process: [], cgroup: [], when: []}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(scheduler.Match{}, cfg.Policy.Rules[0].Match, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("the rule matches less than everything:\n%s", diff)
+	}
+}
+
+// TestADomainIsCalledByItsLink: an entry needs no name to say something of a link.
+func TestADomainIsCalledByItsLink(t *testing.T) {
+	cfg, err := Parse("f.yaml", []byte("pvds:\n  - {interface: e0, metered: true}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cfg.PvDs[0]; d.Name != "e0" || d.Interface != "e0" || !d.Metered {
+		t.Errorf("the domain is %+v", d)
 	}
 }
 

@@ -14,7 +14,8 @@ const (
 )
 
 // recoveryDeadline reads when a recovery ends the flows that are in use; "" is
-// the usual time, and 0 never.
+// the usual time, and 0 never. word is what the rule does on recovery, its own or
+// the defaults'.
 func (r *reader) recoveryDeadline(at, s string, word scheduler.OnRecovery) time.Duration {
 	if s == "" {
 		return recoveryDeadline
@@ -24,7 +25,7 @@ func (r *reader) recoveryDeadline(at, s string, word scheduler.OnRecovery) time.
 	case err != nil || d < 0 || d > maxRecoveryDeadline || d > 0 && d < time.Second:
 		r.at(at, "recovery_deadline: %q is no time (1s to 720h, such as 10m; 0s: never)", s)
 	case word != scheduler.RecoverMoveIdle:
-		r.at(at, "recovery_deadline has no effect here (the rule needs on_recovery: move-idle)")
+		r.futile(at, "recovery_deadline has no effect here (the rule needs on_recovery: move-idle)")
 	}
 	return d
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -27,12 +28,13 @@ func (r *reader) rules(cfg *Config, list []rawRule) {
 			r.at(at+".name", "there are two rules named %q (names are unique)", in.Name)
 		}
 		names[in.Name] = true
-		cfg.Policy.Rules = append(cfg.Policy.Rules, r.rule(at, in))
+		cfg.Policy.Rules = append(cfg.Policy.Rules, r.rule(at, in, cfg.Policy.OnRecovery))
 	}
 	r.idle(cfg.Policy.Rules)
 }
 
-func (r *reader) rule(at string, in rawRule) scheduler.Rule {
+// rule reads one rule; recovery is what the defaults do on recovery.
+func (r *reader) rule(at string, in rawRule, recovery scheduler.OnRecovery) scheduler.Rule {
 	out := scheduler.Rule{
 		Name: in.Name, Actor: scheduler.Admin, Match: r.match(at+".match", in.Match),
 		Require: in.Require, Prefer: in.Prefer, Forbid: in.Forbid,
@@ -45,10 +47,10 @@ func (r *reader) rule(at string, in rawRule) scheduler.Rule {
 		out.Actor = scheduler.Locked
 	}
 	out.OnRecovery = pickWord(r, at+".on_recovery", "on_recovery", in.OnRecovery, recoveries(), scheduler.RecoverInherit)
-	out.RecoveryDeadline = r.recoveryDeadline(at+".recovery_deadline", in.RecoveryDeadline, out.OnRecovery)
+	out.RecoveryDeadline = r.recoveryDeadline(at+".recovery_deadline", in.RecoveryDeadline, cmp.Or(out.OnRecovery, recovery))
 	out.MPTCP = pickWord(r, at+".mptcp", "mptcp", in.MPTCP, mptcps(), scheduler.MultipathInherit)
 	if in.MPTCP != "" && len(out.Match.Protos) > 0 && !slices.Contains(out.Match.Protos, flow.TCP) {
-		r.at(at+".mptcp", "mptcp has no effect here: it is about TCP (add tcp to proto, or leave it out)")
+		r.futile(at+".mptcp", "mptcp has no effect here: it is about TCP (add tcp to proto, or leave it out)")
 	}
 	out.Path = pickWord(r, at+".path", "path", in.Path, paths(), scheduler.PathInherit)
 	r.translated(at+".path", &out)
@@ -65,7 +67,7 @@ func (r *reader) translated(at string, rule *scheduler.Rule) {
 	switch {
 	case rule.Path != scheduler.PathTranslate:
 	case len(rule.Match.Protos) > 0 && !slices.Contains(rule.Match.Protos, flow.TCP):
-		r.at(at, "path has no effect here: it is about TCP (add tcp to proto, or leave it out)")
+		r.futile(at, "path has no effect here: it is about TCP (add tcp to proto, or leave it out)")
 	case rule.MPTCP == scheduler.MultipathAuto || rule.MPTCP == scheduler.MultipathRequire:
 		r.at(at, "path: Multipath TCP is not translated (mptcp: off, or leave path out)")
 	case rule.OnFailure == scheduler.FailHold:

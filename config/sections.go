@@ -158,22 +158,25 @@ func (r *reader) pvds(cfg *Config, list []rawPvD) {
 	names, wholes := make(map[string]bool), make(map[string]bool)
 	for i, in := range list {
 		at := fmt.Sprintf("$.pvds[%d]", i)
-		switch {
-		case in.Name == "":
+		named, linked := at+".name", at+".interface"
+		switch { // who has one has the other, as domains without an entry; a dot is a PvD id's
+		case in.Name == "" && (in.Interface == "" || strings.Contains(in.Interface, ".")):
 			r.at(at, "a domain without name (name: such as corp)")
-		case names[in.Name]:
-			r.at(at+".name", "there are two domains named %q (names are unique)", in.Name)
-		}
-		if in.Interface == "" && !strings.Contains(in.Name, ".") { // as domains without an entry are called
-			in.Interface = in.Name
+			continue
+		case in.Name == "":
+			in.Name, named = in.Interface, linked
+		case in.Interface == "" && !strings.Contains(in.Name, "."):
+			in.Interface, linked = in.Name, named
 		}
 		switch {
+		case names[in.Name]:
+			r.at(named, "there are two domains named %q (names are unique)", in.Name)
 		case in.Interface == "":
 			r.at(at, "domain %q without interface (interface: such as wg0)", in.Name)
 		case !validInterface(in.Interface):
-			r.at(at+".interface", "domain %q: %q is no interface name (1 to 15 characters, no blanks, slashes or colons)", in.Name, in.Interface)
+			r.at(linked, "domain %q: %q is no interface name (1 to 15 characters, no blanks, slashes or colons)", in.Name, in.Interface)
 		case whole(in) && wholes[in.Interface]:
-			r.at(at+".interface", "there are two domains for all of %s (tell them apart by next_hops, or name one by its PvD id)", in.Interface)
+			r.at(linked, "there are two domains for all of %s (tell them apart by next_hops, or name one by its PvD id)", in.Interface)
 		}
 		names[in.Name] = true
 		wholes[in.Interface] = wholes[in.Interface] || whole(in)

@@ -70,7 +70,8 @@ func (r *reader) servers(path string, list []string) []netip.AddrPort {
 	return out
 }
 
-// scalars restates a value that may be one scalar or a list of them.
+// scalars restates a value that may be one scalar or a list of them; an empty list
+// is as good as none, and matches everything.
 func (r *reader) scalars(path, key string, v any) []string {
 	switch t := v.(type) {
 	case nil:
@@ -84,9 +85,6 @@ func (r *reader) scalars(path, key string, v any) []string {
 			default:
 				r.at(fmt.Sprintf("%s[%d]", path, i), "%s: a word or a number is wanted here", key)
 			}
-		}
-		if len(t) == 0 {
-			r.at(path, "%s is an empty list, which matches nothing (leave it out to match everything)", key)
 		}
 		return out
 	case string, uint64, int64, int:
@@ -151,18 +149,26 @@ func codePoints() map[string]uint8 {
 func (r *reader) dscps(path string, v any) []uint8 {
 	var out []uint8
 	for _, s := range r.scalars(path, "dscp", v) {
-		if c, ok := codePoints()[strings.ToLower(s)]; ok {
-			out = append(out, c)
+		c, err := CodePoint(s)
+		if err != nil {
+			r.at(path, "dscp: %v", err)
 			continue
 		}
-		n, err := strconv.ParseUint(s, 0, 8)
-		if err != nil || n > 63 {
-			r.at(path, "dscp: unknown code point %q (0 to 63, ef, va, le, be, cs0-cs7, af11-af43)", s)
-			continue
-		}
-		out = append(out, uint8(n))
+		out = append(out, c)
 	}
 	return out
+}
+
+// CodePoint returns the DSCP value that a word or a number stands for.
+func CodePoint(s string) (uint8, error) {
+	if c, ok := codePoints()[strings.ToLower(s)]; ok {
+		return c, nil
+	}
+	n, err := strconv.ParseUint(s, 0, 8)
+	if err != nil || n > 63 {
+		return 0, fmt.Errorf("unknown code point %q (0 to 63, ef, va, le, be, cs0-cs7, af11-af43)", s)
+	}
+	return uint8(n), nil
 }
 
 // families says of which family all prefixes are: "IPv4", "IPv6", or "" for

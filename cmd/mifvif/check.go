@@ -31,7 +31,7 @@ func checkCommand(*globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, w := range cfg.Warnings {
+			for _, w := range slices.Concat(cfg.Warnings, cfg.Unused) {
 				fmt.Fprintln(cmd.OutOrStdout(), w)
 			}
 			if w := multipathTrouble(cfg); w != "" {

@@ -17,7 +17,7 @@ import (
 
 func explainCommand(g *globals) *cobra.Command {
 	q := control.Question{}
-	var user string
+	var user, dscp string
 	cmd := withJSON(&cobra.Command{
 		Use:   "explain TARGET",
 		Short: "For a name, an address or a flow id: what was or would be decided, and why",
@@ -27,9 +27,14 @@ func explainCommand(g *globals) *cobra.Command {
 		Example: "  mifvif explain 203.0.113.80 --port 22\n  mifvif explain www.example.com --user joe\n  mifvif explain t42",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if q.Port < 0 || q.Port > 65535 || q.DSCP < 0 || q.DSCP > 63 {
-				return usageError{fmt.Errorf("--port is 0 to 65535, --dscp 0 to 63")}
+			if q.Port < 0 || q.Port > 65535 {
+				return usageError{fmt.Errorf("--port %d: 0 to 65535", q.Port)}
 			}
+			point, err := config.CodePoint(dscp)
+			if err != nil {
+				return usageError{fmt.Errorf("--dscp: %w", err)}
+			}
+			q.DSCP = int(point)
 			if q.Proto != "tcp" && q.Proto != "udp" && q.Proto != "icmp" {
 				return usageError{fmt.Errorf("--proto %s: tcp, udp or icmp", q.Proto)}
 			}
@@ -60,7 +65,7 @@ func explainCommand(g *globals) *cobra.Command {
 	}, g)
 	cmd.Flags().IntVar(&q.Port, "port", 443, "destination port `N`")
 	cmd.Flags().StringVar(&q.Proto, "proto", "tcp", "`PROTO` tcp, udp or icmp")
-	cmd.Flags().IntVar(&q.DSCP, "dscp", 0, "DSCP `D`, 0 to 63")
+	cmd.Flags().StringVar(&dscp, "dscp", "0", "DSCP `D`, 0 to 63 or a name such as ef")
 	cmd.Flags().StringVar(&user, "user", "", "as if it were user `U`'s (a name or a number)")
 	cmd.Flags().StringVar(&q.Process, "process", "", "as if it were a process's that is called `P`, such as curl")
 	cmd.Flags().StringVar(&q.Cgroup, "cgroup", "", "as if it came from control group `C`, such as /user.slice")

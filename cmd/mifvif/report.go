@@ -72,7 +72,8 @@ func (d *daemon) pvds() []control.PvD {
 // warnings are what a person should look at.
 func (d *daemon) warnings() []string {
 	out := d.standing()
-	for _, w := range d.config.Load().Warnings {
+	cfg := d.config.Load()
+	for _, w := range slices.Concat(cfg.Warnings, cfg.Unused) {
 		out = append(out, w.String())
 	}
 	if text := d.trouble.Load(); text != nil {
