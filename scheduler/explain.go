@@ -47,7 +47,10 @@ func (s *Scheduler) Explain(f flow.Flow) Explanation {
 			continue
 		}
 		why := "tried if the one before does not answer"
-		if i < p.dec.Race {
+		switch {
+		case p.flow.proto != flow.TCP: // nobody sees whether datagrams are answered
+			why = "tried if the one before cannot be used"
+		case i < p.dec.Race:
 			why = "tried too when the one before is silent for " + p.dec.RaceAfter.String()
 		}
 		named = append(named, Verdict{c.Domain.Name, "next", why + p.shown(c.Domain)})

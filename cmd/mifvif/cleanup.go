@@ -27,12 +27,12 @@ func cleanupCommand(g *globals) *cobra.Command {
 			"A service manager does the first after every end of the daemon, and keeps the second: --keep-block.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := permitted(); err != nil {
+			if err := permitted(cmd); err != nil {
 				return err
 			}
 			lock, err := control.Lock()
 			if err != nil {
-				return fmt.Errorf("%w ; when it stops it cleans up itself", err)
+				return fmt.Errorf("%w: when it stops it cleans up itself", err)
 			}
 			defer lock.Close()
 			if err := checkState(state); err != nil {

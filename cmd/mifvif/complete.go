@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,6 +40,9 @@ func completed(root *cobra.Command, g *globals) {
 	for _, name := range []string{"run", "score"} {
 		find("lab", name).ValidArgsFunction = scenarios
 	}
+	find("rules", "rm").ValidArgsFunction = func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return g.ownRules(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
+	}
 	find("lab", "shell").ValidArgs = []string{"h", "core", "n1", "n2", "vpn"}
 	for _, w := range []struct {
 		flag  string
@@ -65,6 +69,24 @@ func (g *globals) domainNames(ctx context.Context) []string {
 	var out []string
 	for _, p := range all {
 		out = append(out, p.Name+"\t"+p.State+" on "+p.Interface)
+	}
+	return out
+}
+
+// ownRules asks the daemon for the rules that the shell's user may remove; none
+// where it does not answer.
+func (g *globals) ownRules(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(ctx, completeWithin)
+	defer cancel()
+	all, err := g.client().Rules(ctx)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, r := range all {
+		if r.User != nil && int64(*r.User) == int64(os.Getuid()) {
+			out = append(out, r.Name)
+		}
 	}
 	return out
 }

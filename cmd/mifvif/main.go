@@ -122,10 +122,27 @@ func rootCommand() *cobra.Command {
 		explainCommand(g), rulesCommand(g), drainCommand(g), undrainCommand(g), resolveCommand(g), execCommand(g), stage(), portalCommand(g), watchCommand(g), labCommand(), benchCommand(), benchLoad(), cleanupCommand(g), versionCommand(g),
 	)
 	root.InitDefaultCompletionCmd()
+	knownTopics(root)
 	arrange(root)
 	completed(root, g)
 	strict(root)
 	return root
+}
+
+// knownTopics makes help about what there is not wrong usage; cobra would answer with
+// the help about all.
+func knownTopics(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	help, _, err := root.Find([]string{"help"})
+	if err != nil {
+		return
+	}
+	help.Args = func(_ *cobra.Command, words []string) error {
+		if _, rest, err := root.Find(words); err != nil || len(rest) > 0 {
+			return fmt.Errorf("there is no command %q", strings.Join(words, " "))
+		}
+		return nil
+	}
 }
 
 // strict makes wrong arguments a usage error, of a command and those below it.

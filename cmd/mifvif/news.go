@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mifvif/flow"
+	"mifvif/nat"
 	"mifvif/pvd"
 )
 
@@ -42,7 +43,8 @@ type refusedFlow struct {
 }
 
 func newNews(tell func(kind, domain, detail string)) *news {
-	return &news{tell: tell, now: time.Now, tokens: newsBurst, moves: make(map[string]uint64), refused: make(map[refusedFlow]struct{})}
+	none := map[string]uint64{nat.MovedFailure: 0, nat.MovedRecovery: 0, nat.MovedOwner: 0} // counters that are there before they count
+	return &news{tell: tell, now: time.Now, tokens: newsBurst, moves: none, refused: make(map[refusedFlow]struct{})}
 }
 
 // Moved tells that a flow goes on, or is to go on, in another domain.

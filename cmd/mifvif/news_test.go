@@ -50,6 +50,14 @@ func TestNewsOfFlowsAreFewAndTrue(t *testing.T) {
 	}
 }
 
+// TestMovesAreCountedFromNothing: who scrapes a counter sees it before it counts.
+func TestMovesAreCountedFromNothing(t *testing.T) {
+	got := newNews(nil).moved()
+	if diff := cmp.Diff(map[string]uint64{"failure": 0, "recovery": 0, "owner": 0}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestAWarningThatBeginsIsAnEvent, once for as long as it stands.
 func TestAWarningThatBeginsIsAnEvent(t *testing.T) {
 	var told []string

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"path/filepath"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
@@ -72,7 +71,7 @@ func run(cmd *cobra.Command, g *globals, path, state string, log *slog.Logger) e
 	if err != nil {
 		return err
 	}
-	if err := permitted(); err != nil {
+	if err := permitted(cmd); err != nil {
 		return err
 	}
 	lock, err := control.Lock()
@@ -136,9 +135,9 @@ func notify(log *slog.Logger, state string) {
 }
 
 // permitted reports in plain words what is missing to make devices and routes.
-func permitted() error {
+func permitted(cmd *cobra.Command) error {
 	if os.Geteuid() == 0 {
 		return nil
 	}
-	return fmt.Errorf("no permission to make network devices and routes (run as root: sudo %s run)", filepath.Base(os.Args[0]))
+	return fmt.Errorf("no permission to make network devices and routes (run as root: sudo %s)", cmd.CommandPath())
 }
