@@ -224,6 +224,8 @@ func judge(d *Domain, link netwatch.Link, decl *Declaration) {
 		d.Reason = "no usable address"
 	case !leads(d, decl):
 		d.Reason = "no next hop"
+	case len(d.NextHops) == 0: // a tunnel, or neighbours are all there is
+		d.State, d.Reason = Online, "link and address are there"
 	default:
 		d.State, d.Reason = Online, "link, address and next hop are there"
 	}

@@ -67,7 +67,8 @@ type daemon struct {
 	single     atomic.Pointer[string] // why the Multipath TCP that rules ask for cannot be used, nil if it can
 	// untranslated is why the kernel translates no flows, nil where it does.
 	untranslated atomic.Pointer[string]
-	unasked      atomic.Bool // the host's resolver could not be pointed at ours
+	missing      atomic.Pointer[[]string] // what is said of LANs that are not there
+	unasked      atomic.Bool              // the host's resolver could not be pointed at ours
 
 	overruled atomic.Pointer[[]string] // other programs' rules that come after mifvif's
 }

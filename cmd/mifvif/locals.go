@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -36,6 +37,17 @@ func onDevice(ifindex int, all map[string][]netip.Addr) []netwatch.Address {
 			out = append(out, netwatch.Address{
 				Ifindex: ifindex, Prefix: netip.PrefixFrom(a, a.BitLen()), Valid: netwatch.Forever, Deprecated: true,
 			})
+		}
+	}
+	return out
+}
+
+// missingLANs says of which of router.lans there is no interface.
+func missingLANs(lans []string, links []netwatch.Link) []string {
+	var out []string
+	for _, name := range lans {
+		if !slices.ContainsFunc(links, func(l netwatch.Link) bool { return l.Name == name }) {
+			out = append(out, fmt.Sprintf("router.lans names the interface %q, which is not there", name))
 		}
 	}
 	return out

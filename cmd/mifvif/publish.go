@@ -62,6 +62,7 @@ func newPublisher(d *daemon, cfg *config.Config) *publisher {
 		states: make(chan netwatch.State, 1), servers: make(chan host.Upstreams, 1), orders: make(chan order),
 		drains: make(drains), deadline: time.NewTimer(0),
 	}
+	p.deadline.Stop() // nothing is published before the kernel's first state
 	p.stopped.Add(1)
 	return p
 }
@@ -137,7 +138,9 @@ func (p *publisher) run(ctx context.Context, ready func()) error {
 			p.heed(o)
 			p.look() // what was published last is not in the last state perhaps
 			p.publish()
-			p.d.tell("reload", "", "the configuration is in force")
+			if o.drain == nil {
+				p.d.tell("reload", "", "the configuration is in force")
+			}
 			close(o.done)
 		case <-p.deadline.C:
 			p.publish()
@@ -244,6 +247,8 @@ func (p *publisher) publish() {
 		p.d.log.Info("domain changed", "type", e.Type, "pvd", e.PvD, "detail", e.Detail)
 		p.d.tell(e.Type, e.PvD, e.Detail)
 	}
+	missing := missingLANs(cfg.LANs, p.last.Links)
+	p.d.missing.Store(&missing)
 	p.warned = begun(p.warned, p.d.standing(), p.d.tell)
 	p.disputes.look(cfg, p.d.scheduler)
 	p.d.heedRules(p.last.Rules)

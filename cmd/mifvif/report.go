@@ -99,6 +99,9 @@ func (d *daemon) standing() []string {
 			out = append(out, fmt.Sprintf("%s has no resolver: names are not asked there", p.Name))
 		}
 	}
+	if all := d.missing.Load(); all != nil {
+		out = append(out, *all...)
+	}
 	if text := d.single.Load(); text != nil {
 		out = append(out, "rules ask for Multipath TCP, which cannot be used: "+*text)
 	}
