@@ -2,30 +2,15 @@ package nat
 
 import (
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"net/netip"
-	"os"
 
 	"golang.org/x/sys/unix"
 
 	"mifvif/pvd"
 )
 
-// An app's address has one port on a domain, wherever it connects to (RFC 5382
-// REQ-1), and no other has it. Ports are those that the kernel gives to nobody
-// (ip_local_port_range): a socket of the host's that has asked for one of them by
-// number is told apart by where it goes, as behind every NAT of a host's own.
-const (
-	firstPort = 1024
-	leastFree = 4096 // fewer ports are not worth it
-)
-
-// errPorts says that the kernel gives nearly all ports to apps, or that all others
-// are in use.
-var errPorts = fmt.Errorf("no port outside of net.ipv4.ip_local_port_range is left: %w", ErrUntranslatable)
-
-// leaseKey is an app's address on one domain.
+// leaseKey is an app's address on one domain, which has one port there, wherever it
+// connects to (RFC 5382 REQ-1), and no other has it.
 type leaseKey struct {
 	app    netip.AddrPort
 	domain pvd.Key
@@ -37,70 +22,6 @@ type lease struct {
 	key     leaseKey
 	source  netip.AddrPort
 	streams int
-}
-
-// ports are what there is to give.
-type ports struct {
-	free [][2]int                    // inclusive ranges
-	n    int                         // how many that are
-	next int                         // where to look for the next one
-	used map[netip.AddrPort]struct{} // by source
-}
-
-// parsePorts returns the ports outside of a range "FIRST LAST".
-func parsePorts(local string) (free [][2]int, n int) {
-	first, last := firstPort, 65535
-	if _, err := fmt.Sscanf(local, "%d %d", &first, &last); err != nil {
-		return nil, 0
-	}
-	for _, r := range [][2]int{{firstPort, min(first-1, 65535)}, {max(last+1, firstPort), 65535}} {
-		if r[0] <= r[1] {
-			free, n = append(free, r), n+r[1]-r[0]+1
-		}
-	}
-	return free, n
-}
-
-// refresh reads which ports there are.
-func (p *ports) refresh() {
-	b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
-	if err != nil {
-		return // as before
-	}
-	p.free, p.n = parsePorts(string(b))
-}
-
-// take returns a port of a source that nobody has: the next ones in turn, with
-// gaps that nobody can foresee (RFC 6056 3.3.5), so that a server has forgotten the
-// last connection from it.
-func (p *ports) take(source netip.Addr) (netip.AddrPort, error) {
-	if p.n < leastFree {
-		return netip.AddrPort{}, errPorts
-	}
-	p.next += rand.IntN(maxGap)
-	for range p.n {
-		p.next = (p.next + 1) % p.n
-		a := netip.AddrPortFrom(source, p.at(p.next))
-		if _, taken := p.used[a]; !taken {
-			p.used[a] = struct{}{}
-			return a, nil
-		}
-	}
-	return netip.AddrPort{}, errPorts
-}
-
-const maxGap = 8
-
-// at returns the port with a number among the free ones.
-func (p *ports) at(i int) uint16 {
-	for _, r := range p.free {
-		if n := r[1] - r[0] + 1; i >= n {
-			i -= n
-			continue
-		}
-		return uint16(r[0] + i)
-	}
-	return 0
 }
 
 // borrow returns the port for the streams of an app's address. t.mu is held.
@@ -122,7 +43,7 @@ func (t *Streams) borrow(app netip.AddrPort, c Choice) (*lease, error) {
 // giveBack ends a stream's use of a port. t.mu is held.
 func (t *Streams) giveBack(l *lease) {
 	if l.streams--; l.streams == 0 {
-		delete(t.ports.used, l.source)
+		t.ports.giveBack(l.source)
 		delete(t.leases, l.key)
 	}
 }

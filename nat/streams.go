@@ -269,6 +269,7 @@ func (t *Streams) Keep(set *pvd.Set, barred bool) {
 	}
 	t.mu.Lock()
 	t.ports.refresh()
+	t.ports.keep(set)
 	t.barred = barred
 	var lost []*Stream
 	for _, s := range t.byID {

@@ -94,7 +94,7 @@ func streams(t *testing.T, room int) (*Streams, *ledger, *mif0) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.ports.free, s.ports.n = parsePorts("20000 65535")
+	s.ports.set("20000 65535")
 	t.Cleanup(func() { s.close(); s.poller.Close(); s.ears.close() })
 	return s, k, out
 }
@@ -167,7 +167,7 @@ func TestPortsAreThoseThatTheKernelKeeps(t *testing.T) {
 		}
 	}
 	p := ports{used: make(map[netip.AddrPort]struct{})}
-	p.free, p.n = parsePorts("6000 64000")
+	p.set("6000 64000")
 	for range p.n {
 		a, err := p.take(onE1.Source)
 		if err != nil || a.Port() >= 6000 && a.Port() <= 64000 || a.Port() < 1024 {
@@ -179,6 +179,44 @@ func TestPortsAreThoseThatTheKernelKeeps(t *testing.T) {
 	}
 	if _, err := p.take(netip.MustParseAddr("10.2.0.2")); err != nil {
 		t.Errorf("another source has none left: %v", err)
+	}
+}
+
+// TestPortsRestBeforeTheyAreUsedAgain: a server keeps TIME_WAIT for a minute, and knows
+// connections by the port.
+func TestPortsRestBeforeTheyAreUsedAgain(t *testing.T) {
+	p := ports{used: make(map[netip.AddrPort]struct{})}
+	p.set("32768 60999")
+	last := make(map[uint16]int)
+	held := make([]netip.AddrPort, 0, 1000)
+	for i := range 3 * p.n {
+		a, err := p.take(onE1.Source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if before, ok := last[a.Port()]; ok && i-before < p.n-cap(held)-among {
+			t.Fatalf("port %d is used again after %d others of %d", a.Port(), i-before, p.n)
+		}
+		if held = append(held, a); len(held) == cap(held) {
+			p.giveBack(held[0])
+			last[held[0].Port()] = i
+			held = append(held[:0], held[1:]...)
+		}
+	}
+	p.set("32768 61999")
+	for range p.n - len(held) {
+		if a, err := p.take(onE1.Source); err != nil || a.Port() >= 32768 && a.Port() <= 61999 || slices.Contains(held, a) {
+			t.Fatalf("when the kernel has others, %v, %v", a, err)
+		}
+	}
+	for _, a := range held {
+		p.giveBack(a)
+	}
+	if r := p.resting[onE1.Source]; r.n > len(held) || r.n == 0 {
+		t.Errorf("%d of %d ports rest", r.n, len(held))
+	}
+	if p.keep(pvd.NewSet(nil)); len(p.resting) > 0 {
+		t.Error("an address that is gone is kept")
 	}
 }
 
