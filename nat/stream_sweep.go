@@ -51,6 +51,10 @@ func (t *Streams) Settle() {
 
 const settleEvery = 50 * time.Millisecond
 
+// atATime is how many streams are looked at while SYNs wait: to forget one takes ten
+// microseconds.
+const atATime = 64
+
 // look finds the streams that have ended, that were answered, and those to forget.
 func (t *Streams) look() {
 	t.looking.Lock()
@@ -62,8 +66,12 @@ func (t *Streams) look() {
 	}
 	var ended []func()
 	t.mu.Lock()
-	now := offload.Now()
+	now, looked := offload.Now(), 0
 	for id, p := range t.passed {
+		if looked++; looked%atATime == 0 {
+			t.mu.Unlock() // others have their turn
+			t.mu.Lock()
+		}
 		s := t.byID[id]
 		if s == nil {
 			continue

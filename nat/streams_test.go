@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -584,4 +585,45 @@ func TestWhatIsOverDoesNotGoOn(t *testing.T) {
 	if s.Keep(pvd.NewSet([]*pvd.Domain{&d}), false); !one.gone {
 		t.Error("it goes on without its address")
 	}
+}
+
+// laborious is a kernel that takes its time.
+type laborious struct {
+	*ledger
+	begun   chan struct{} // closed when the first flow is taken out
+	once    sync.Once
+	deleted atomic.Int64
+}
+
+func (k *laborious) Delete(f offload.Flow) offload.Traffic {
+	k.once.Do(func() { close(k.begun) })
+	for began := offload.Now(); offload.Now()-began < 50*time.Microsecond; {
+	}
+	k.deleted.Add(1)
+	return k.ledger.Delete(f)
+}
+
+func TestASYNDoesNotWaitUntilAllIsForgotten(t *testing.T) {
+	const many = 1000
+	s, k, _ := streams(t, many)
+	slow := &laborious{ledger: k, begun: make(chan struct{})}
+	s.kernel = slow
+	for i := range many {
+		from := netip.AddrPortFrom(app.Addr(), uint16(5000+i))
+		one, err := s.Open(flowOf(from, server), synOf(from, server), onE1, Attempt{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		one.began -= time.Hour
+	}
+	var passing sync.WaitGroup
+	passing.Go(func() {
+		<-slow.begun
+		s.Again(app, server, nil)
+		if n := slow.deleted.Load(); n > many*9/10 {
+			t.Errorf("it came after %d others of %d", n, many)
+		}
+	})
+	s.look()
+	passing.Wait()
 }
