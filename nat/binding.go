@@ -30,6 +30,7 @@ type binding struct {
 	sock    *socket
 	flood   flood
 	short   shortcut
+	errors  limiter   // of what its networks say
 	hub     *hub      // ICMP: shared by the sessions of a domain
 	ident   uint16    // ICMP: the identifier on the uplink
 	peers   []peerKey // named destinations; guarded by table.mu
@@ -52,6 +53,7 @@ type binding struct {
 // newBinding opens what the binding sends by. It is not in the table yet.
 func (t *Table) newBinding(app appKey, f flow.Flow, c Choice) (*binding, error) {
 	b := &binding{table: t, id: t.nextID.Add(1), app: app, choice: c, dscp: f.DSCP, began: t.now(), checked: t.now(), firstDst: f.Dst}
+	b.errors.init(flowErrorRate, flowErrorRate)
 	dst := f.Dst
 	b.lastDst.Store(&dst)
 	b.used.Store(t.since(t.now()))

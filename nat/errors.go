@@ -141,5 +141,5 @@ func (t *Table) failed(b *binding, f pathFailure, quote []byte) {
 		f.err.From = netip.Addr{}
 	}
 	t.stats.errors.Add(1)
-	t.refuse(f.err, quote)
+	t.tell(&b.errors, f.err, quote)
 }

@@ -301,8 +301,11 @@ func (t *Table) Refuse(original []byte, why packet.Unreachable) {
 	t.refuse(packet.UnreachableError(why, len(original) > 0 && original[0]>>4 == 6), original)
 }
 
-func (t *Table) refuse(e packet.Error, original []byte) {
-	if !t.limiter.allow(t.now()) {
+func (t *Table) refuse(e packet.Error, original []byte) { t.tell(&t.limiter, e, original) }
+
+// tell writes an error to mif0, if there have not been too many.
+func (t *Table) tell(l *limiter, e packet.Error, original []byte) {
+	if !l.allow(t.now()) {
 		t.stats.limited.Add(1)
 		return
 	}

@@ -22,6 +22,7 @@ type Stream struct {
 	choice Choice
 	lease  *lease
 	raw    *raw
+	errors limiter       // of what networks say
 	began  time.Duration // see offload.Now
 	more   bool          // another candidate is left that has not been tried
 	// patience is how long nobody may answer syn before it is declined; 0: any time.

@@ -111,7 +111,7 @@ func (a *ear) heard(msg []byte, from netip.Addr) {
 	if s.choice.Domain.Owns(from) { // our own address on the uplink speaks for the destination
 		from = netip.Addr{}
 	}
-	if !t.limiter.allow(time.Now()) {
+	if !s.errors.allow(time.Now()) {
 		return
 	}
 	packet.RequoteTCP(quote, s.key.src, s.key.dst)
@@ -153,7 +153,7 @@ func (t *Streams) TooBig(p []byte) bool {
 	if s == nil {
 		return false
 	}
-	if t.limiter.allow(time.Now()) {
+	if s.errors.allow(time.Now()) {
 		packet.RequoteTCP(quote, server, s.flow.Source)
 		e := packet.TooBigError(mtu, info.Is6())
 		if p := packet.AppendError(nil, e, quote); len(p) > 0 { // from the source, as no router has an address there

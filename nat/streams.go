@@ -86,7 +86,6 @@ type Streams struct {
 
 	ears    ears
 	poller  *poll.Poller
-	limiter limiter
 	settled atomic.Int64 // when Settle has looked last
 	count   atomic.Int64 // of byApp and declined, for those who only want to know whether there are any
 }
@@ -109,7 +108,6 @@ func NewStreams(cfg StreamConfig, kernel Kernel, out Writer, open StreamOpener, 
 	t.ports.used = make(map[netip.AddrPort]struct{})
 	t.ports.refresh()
 	t.ears.streams = t
-	t.limiter.init(errorRate, errorBurst)
 	return t, nil
 }
 
@@ -145,6 +143,7 @@ func (t *Streams) start(f flow.Flow, syn []byte, c Choice, a Attempt) (*Stream, 
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := &Stream{table: t, key: pair{f.Src, f.Dst}, choice: c, more: a.More, tried: a.Past.Tried, began: offload.Now()}
+	s.errors.init(flowErrorRate, flowErrorRate)
 	switch {
 	case t.closed:
 		return nil, os.ErrClosed

@@ -389,6 +389,34 @@ func TestErrorsOfThePathReachTheApp(t *testing.T) {
 	}
 }
 
+// TestErrorsOfOneFlowAreNoOthers: where one server's network says no more than that it
+// has too much to say, another's path is still heard.
+func TestErrorsOfOneFlowAreNoOthers(t *testing.T) {
+	s, _, out := streams(t, 100)
+	router := netip.MustParseAddr("192.0.2.7")
+	one, other := begin(t, s, server, false), begin(t, s, netip.MustParseAddrPort("203.0.113.2:80"), false)
+	tell := func(about *Stream) int {
+		e := packet.Error{Type: 3, Code: 4, Rest: 1300, From: router}
+		s.ears.all[0].heard(packet.AppendError(nil, e, packet.AppendAck(nil, about.Source(), about.key.dst, 1, 2)), router)
+		defer func() {
+			for len(out.packets) > 0 {
+				<-out.packets
+			}
+		}()
+		return len(out.packets)
+	}
+	told := 0
+	for range 5000 {
+		told += tell(one)
+	}
+	if told < 10 || told > 1000 {
+		t.Errorf("of a flood of 5000 the app was told %d", told)
+	}
+	if tell(other) != 1 {
+		t.Error("of the other flow nothing was told")
+	}
+}
+
 func TestAnUplinkThatShrinksEndsItsStreams(t *testing.T) {
 	s, k, _ := streams(t, 100)
 	d := *onE1.Domain

@@ -155,10 +155,12 @@ func (t *Table) Stats() map[string]uint64 {
 	}
 }
 
-// Rate of the ICMP errors to apps.
+// Rates of the ICMP errors to apps: of those that we make, and of those that a network
+// sends about one flow, which must not take away from another what its path cannot do.
 const (
-	errorRate  = 2000 // a second
-	errorBurst = 500
+	errorRate     = 2000 // a second
+	errorBurst    = 500
+	flowErrorRate = 100
 )
 
 // limiter is a token bucket.
