@@ -17,7 +17,8 @@ const resolvConf = "/etc/resolv.conf"
 
 // furnish gives the calling thread, which has its own mount namespace, a /sys
 // that shows its own network, a /run of its own (no bus, no resolver and no
-// socket of the machine can be reached) and its own /etc/resolv.conf.
+// socket of the machine can be reached), its own /etc/resolv.conf and, where the
+// machine has one, its own /etc/mifvif.
 func furnish() error {
 	if err := mountSys(); err != nil {
 		return err
@@ -28,7 +29,23 @@ func furnish() error {
 	if err := os.Mkdir("/run/mifvif", 0o755); err != nil {
 		return fmt.Errorf("make the node's /run: %w", err)
 	}
+	if err := maskOwn(); err != nil {
+		return err
+	}
 	return mountResolvConf()
+}
+
+// ownEtc is where mifvif's configuration is on the machine.
+const ownEtc = "/etc/mifvif"
+
+// maskOwn mounts an empty directory over the machine's own configuration and users'
+// rules, which are about its networks and are not for the laboratory to change.
+func maskOwn() error {
+	err := unix.Mount("tmpfs", ownEtc, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("mount over %s: %w", ownEtc, err)
+	}
+	return nil
 }
 
 // mountSys mounts sysfs anew and puts the control groups back into it.

@@ -180,3 +180,21 @@ func TestSnapshotShowsWhatChanged(t *testing.T) {
 		before = after
 	}
 }
+
+// TestTheMachinesConfigurationIsNotTheLaboratorys: a daemon in a node reads and
+// changes none of it.
+func TestTheMachinesConfigurationIsNotTheLaboratorys(t *testing.T) {
+	const dir = "/etc/mifvif"
+	before, err := os.Stat(dir)
+	if err != nil {
+		t.Skip("the machine has no configuration of mifvif's")
+	}
+	c := newCommon(t, lab.TwoNetworks())
+	var inside os.FileInfo
+	if err := c.Host.Do(func() (err error) { inside, err = os.Stat(dir); return err }); err != nil {
+		t.Fatal(err)
+	}
+	if os.SameFile(before, inside) {
+		t.Errorf("a node has the machine's %s", dir)
+	}
+}

@@ -130,7 +130,10 @@ func labShell() *cobra.Command {
 	return &cobra.Command{
 		Use:   "shell [NODE]",
 		Short: "Build the common laboratory with the daemon in it and open a shell in a node (h, n1, n2, vpn, core)",
-		Args:  cobra.MaximumNArgs(1),
+		Long: "Builds a host h with two uplinks and a tunnel, starts the daemon there and opens a shell in a node: h, n1, n2,\n" +
+			"vpn or core, where the servers are (203.0.113.80, www.example.net). The daemon's configuration is /run/mifvif.yaml\n" +
+			"in h; mifvif reload puts it in force. All of it goes with the shell.",
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			world, err := lab.NewCommon(lab.WithTunnel(), nil)
 			if err != nil {
@@ -148,6 +151,9 @@ func labShell() *cobra.Command {
 	}
 }
 
+// shellConfig is the configuration in the laboratory's shell: one that may be edited.
+const shellConfig = "# what is written here holds after: mifvif reload\n"
+
 // shellIn starts the daemon in the host and a shell in the node, and ends with
 // the shell.
 func shellIn(cmd *cobra.Command, world *lab.Common, node *lab.Node) error {
@@ -155,7 +161,7 @@ func shellIn(cmd *cobra.Command, world *lab.Common, node *lab.Node) error {
 	if err != nil {
 		return fmt.Errorf("find this binary: %w", err)
 	}
-	if _, err := world.Host.StartDaemon(cmd.Context(), binary, ""); err != nil {
+	if _, err := world.Host.StartDaemon(cmd.Context(), binary, shellConfig); err != nil {
 		return err
 	}
 	path := os.Getenv("SHELL")
