@@ -14,6 +14,9 @@ import (
 // maxRules bounds a policy.
 const maxRules = 10000
 
+// RuleName is what a rule without name is called, by its place in the file from 0.
+func RuleName(i int) string { return fmt.Sprintf("rule-%d", i+1) }
+
 func (r *reader) rules(cfg *Config, list []rawRule) {
 	if len(list) > maxRules {
 		r.at("$.rules", "%d rules are too many (at most %d)", len(list), maxRules)
@@ -23,7 +26,7 @@ func (r *reader) rules(cfg *Config, list []rawRule) {
 	for i, in := range list {
 		at := fmt.Sprintf("$.rules[%d]", i)
 		if in.Name == "" {
-			in.Name = fmt.Sprintf("rule-%d", i+1)
+			in.Name = RuleName(i)
 		} else if names[in.Name] {
 			r.at(at+".name", "there are two rules named %q (names are unique)", in.Name)
 		}

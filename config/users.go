@@ -20,23 +20,52 @@ type rawUser struct {
 	Rules []rawRule `yaml:"rules"`
 }
 
-// UserFile returns where the rules of a user are kept, beside the configuration
-// at path.
-func UserFile(path, name string) string {
-	return filepath.Join(filepath.Dir(path), "users", name+".yaml")
+// usersDirs are where users' rules are kept, for the configuration at path: beside
+// it, and beside the usual one.
+func usersDirs(path string) []string {
+	return []string{filepath.Join(filepath.Dir(path), "users"), filepath.Join(filepath.Dir(DefaultPath), "users")}
 }
 
-// AddUsers reads the rules of all users beside the configuration at path and puts
+// UserFile returns where the rules of a user are kept: beside the configuration at
+// path, unless there are none and those beside the usual configuration are there.
+func UserFile(path, name string) string { return userFile(usersDirs(path), name) }
+
+// userFile returns the user's file in the first directory that has one, in the first
+// of all if none has.
+func userFile(dirs []string, name string) string {
+	for _, dir := range dirs {
+		if file := filepath.Join(dir, name+".yaml"); exists(file) {
+			return file
+		}
+	}
+	return filepath.Join(dirs[0], name+".yaml")
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
+
+// AddUsers reads the rules of all users, for the configuration at path, and puts
 // them into the policy. They are about those users' own flows whatever they say.
 // What is wrong with a file is an *Error; rules that a locked one overrules go to
 // Warnings.
-func (c *Config) AddUsers(path string) error {
-	files, err := filepath.Glob(UserFile(path, "*"))
-	if err != nil {
-		return fmt.Errorf("look for users' rules: %w", err)
+func (c *Config) AddUsers(path string) error { return c.addUsers(usersDirs(path)) }
+
+func (c *Config) addUsers(dirs []string) error {
+	var names []string
+	for _, dir := range dirs {
+		files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+		if err != nil {
+			return fmt.Errorf("look for users' rules: %w", err)
+		}
+		for _, file := range files {
+			names = append(names, strings.TrimSuffix(filepath.Base(file), ".yaml"))
+		}
 	}
-	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		file := userFile(dirs, name)
 		b, err := os.ReadFile(file)
 		if err != nil {
 			return fmt.Errorf("read the rules of %s: %w", name, err)

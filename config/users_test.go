@@ -9,6 +9,29 @@ import (
 	"mifvif/scheduler"
 )
 
+// TestUsersRulesAreFoundInTwoPlaces: a user's are those of the first that has any.
+func TestUsersRulesAreFoundInTwoPlaces(t *testing.T) {
+	own, usual := t.TempDir(), t.TempDir()
+	for file, rule := range map[string]string{own + "/4711.yaml": "near", usual + "/4711.yaml": "far", usual + "/4712.yaml": "only"} {
+		if err := os.WriteFile(file, []byte("rules: [{name: "+rule+", prefer: [x]}]\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := Default()
+	if err := c.addUsers([]string{own, usual}); err != nil {
+		t.Fatal(err)
+	}
+	if r := c.Policy.Rules; len(r) != 2 || r[0].Name != "near" || r[1].Name != "only" || r[1].Match.Users[0] != 4712 {
+		t.Errorf("the rules are %+v, want near and only", r)
+	}
+	if got := userFile([]string{own, usual}, "4713"); got != own+"/4713.yaml" {
+		t.Errorf("who has no rules keeps them at %s, want beside the configuration", got)
+	}
+	if got := usersDirs("/run/mifvif.yaml"); got[0] != "/run/users" || got[1] != "/etc/mifvif/users" {
+		t.Errorf("users' rules are looked for in %q", got)
+	}
+}
+
 // TestUsersRulesAreAboutTheirOwnFlows reads a directory as the daemon does.
 func TestUsersRulesAreAboutTheirOwnFlows(t *testing.T) {
 	dir := t.TempDir()

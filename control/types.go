@@ -232,11 +232,17 @@ type RuleInForce struct {
 	// What it matches, by key of the configuration; a key that is not there
 	// matches everything.
 	Match     map[string][]string `json:"match"`
-	Algorithm string              `json:"algorithm"`      // "": that of the defaults
-	Path      string              `json:"path,omitempty"` // likewise
-	Require   []string            `json:"require"`
-	Prefer    []string            `json:"prefer"`
-	Forbid    []string            `json:"forbid"`
+	Algorithm string              `json:"algorithm"` // "": that of the defaults
+	// Likewise:
+	Path       string   `json:"path,omitempty"`
+	Affinity   string   `json:"affinity,omitempty"`
+	OnFailure  string   `json:"on_failure,omitempty"`
+	OnRecovery string   `json:"on_recovery,omitempty"`
+	MPTCP      string   `json:"mptcp,omitempty"`
+	Race       bool     `json:"race,omitempty"`
+	Require    []string `json:"require"`
+	Prefer     []string `json:"prefer"`
+	Forbid     []string `json:"forbid"`
 }
 
 // Drain has a domain get no new flows, or get them again.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"mifvif/control"
 	"mifvif/scheduler"
 )
 
@@ -81,6 +82,34 @@ func criteria(match map[string][]string) string {
 func algorithmWord(a scheduler.Algorithm) string {
 	words := []string{"", "weighted", "priority", "overflow", "least-used", "lowest-latency", "fastest", "persistent"}
 	return words[min(int(a), len(words)-1)]
+}
+
+func affinityWord(a scheduler.Affinity) string {
+	return []string{"", "none", "destination", "site", "source"}[a]
+}
+
+func failureWord(f scheduler.OnFailure) string {
+	return []string{"", "auto", "reset", "migrate", "hold"}[f]
+}
+
+func recoveryWord(r scheduler.OnRecovery) string {
+	return []string{"", "stay", "move-idle", "reset"}[r]
+}
+
+// others restates, as key=word, what a rule says that has no column of its own.
+func others(r control.RuleInForce) []string {
+	var out []string
+	for _, s := range []struct{ key, word string }{
+		{"affinity", r.Affinity}, {"on_failure", r.OnFailure}, {"on_recovery", r.OnRecovery}, {"mptcp", r.MPTCP},
+	} {
+		if s.word != "" {
+			out = append(out, s.key+"="+s.word)
+		}
+	}
+	if r.Race {
+		out = append(out, "race")
+	}
+	return out
 }
 
 // orEmpty is a list that JSON writes as one.

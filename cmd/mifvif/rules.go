@@ -54,7 +54,7 @@ func rulesCommand(g *globals) *cobra.Command {
 
 func printRules(w io.Writer, rules []control.RuleInForce) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "ACTOR\tUSER\tNAME\tMATCH\tREQUIRE\tPREFER\tFORBID\tALGORITHM\tPATH")
+	fmt.Fprintln(t, "ACTOR\tUSER\tNAME\tMATCH\tREQUIRE\tPREFER\tFORBID\tALGORITHM\tOTHERS\tPATH")
 	for _, r := range rules {
 		actor := r.Actor
 		if r.Locked {
@@ -64,7 +64,7 @@ func printRules(w io.Writer, rules []control.RuleInForce) {
 		if r.User != nil {
 			user = fmt.Sprint(*r.User)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", actor, user, r.Name, criteria(r.Match), orDash(r.Require...), orDash(r.Prefer...), orDash(r.Forbid...), orDash(r.Algorithm), orDash(r.Path))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", actor, user, r.Name, criteria(r.Match), orDash(r.Require...), orDash(r.Prefer...), orDash(r.Forbid...), orDash(r.Algorithm), orDash(others(r)...), orDash(r.Path))
 	}
 	t.Flush()
 }
@@ -78,6 +78,7 @@ func (d *daemon) rules() []control.RuleInForce {
 		c := control.RuleInForce{
 			Name: r.Name, Actor: r.Actor.String(), Locked: r.Actor == scheduler.Locked,
 			Match: matched(&r.Match), Algorithm: algorithmWord(r.Algorithm), Path: r.Path.String(),
+			Affinity: affinityWord(r.Affinity), OnFailure: failureWord(r.OnFailure), OnRecovery: recoveryWord(r.OnRecovery), MPTCP: r.MPTCP.String(), Race: r.Race,
 			Require: orEmpty(r.Require), Prefer: orEmpty(r.Prefer), Forbid: orEmpty(r.Forbid),
 		}
 		if r.Actor == scheduler.User && len(r.Match.Users) == 1 {
@@ -109,19 +110,32 @@ func changedRules(content []byte, change control.RuleChange) ([]byte, error) {
 		}
 		doc.Rules = append(doc.Rules, rule)
 	} else {
-		before := len(doc.Rules)
-		doc.Rules = slices.DeleteFunc(doc.Rules, func(r yaml.MapSlice) bool {
-			return slices.ContainsFunc(r, func(i yaml.MapItem) bool { return i.Key == "name" && i.Value == change.Remove })
-		})
-		if len(doc.Rules) == before {
+		i := slices.Index(ruleNames(doc.Rules), change.Remove)
+		if i < 0 {
 			return nil, errNoRule
 		}
+		doc.Rules = slices.Delete(doc.Rules, i, i+1)
 	}
 	out, err := yaml.Marshal(doc)
 	if err != nil {
 		return nil, fmt.Errorf("write your rules: %w", err)
 	}
 	return out, nil
+}
+
+// ruleNames are what a file's rules are called, by themselves or by their place.
+func ruleNames(rules []yaml.MapSlice) []string {
+	var out []string
+	for i, rule := range rules {
+		name := config.RuleName(i)
+		for _, item := range rule {
+			if item.Key == "name" {
+				name = fmt.Sprint(item.Value)
+			}
+		}
+		out = append(out, name)
+	}
+	return out
 }
 
 // userName returns what a user's file is called.

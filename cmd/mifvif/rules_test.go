@@ -30,6 +30,14 @@ func TestUsersChangeTheirOwnFile(t *testing.T) {
 	if _, err := changedRules(content, control.RuleChange{Remove: "old"}); !errors.Is(err, errNoRule) {
 		t.Errorf("removing what is not there: %v", err)
 	}
+	for _, unnamed := range []string{"{port: 9}", "{port: 10}"} {
+		if content, err = changedRules(content, control.RuleChange{Add: "{match: " + unnamed + ", prefer: [lte]}"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if content, err = changedRules(content, control.RuleChange{Remove: "rule-3"}); err != nil || !strings.Contains(string(content), "port: 9") || strings.Contains(string(content), "port: 10") {
+		t.Errorf("removing a rule that is called by its place: %v, left\n%s", err, content)
+	}
 	for _, bad := range []string{"nonsense", "[", "", "- a"} {
 		if _, err := changedRules(nil, control.RuleChange{Add: bad}); err == nil {
 			t.Errorf("%q was taken for a rule", bad)
@@ -64,6 +72,33 @@ func TestAUsersRuleAboutOthersIsRefused(t *testing.T) {
 		if d.config.Load() != before {
 			t.Fatalf("%s: another configuration is in force", rule)
 		}
+	}
+}
+
+// TestRulesShowAllTheySay: no word of a rule is kept back, in the words of the file.
+func TestRulesShowAllTheySay(t *testing.T) {
+	says := func(rule string) string {
+		cfg, err := config.Parse("f.yaml", []byte("rules: [{name: a, "+rule+"}]\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := new(daemon)
+		d.config.Store(cfg)
+		return strings.Join(others(d.rules()[0]), " ")
+	}
+	for _, key := range []string{"affinity: none destination site source", "on_failure: auto reset migrate hold", "on_recovery: stay move-idle reset", "mptcp: auto off require"} {
+		key, words, _ := strings.Cut(key, ": ")
+		for word := range strings.FieldsSeq(words) {
+			if got := says(key + ": " + word); got != key+"="+word {
+				t.Errorf("%s: %s is shown as %q", key, word, got)
+			}
+		}
+	}
+	if got := says("race: true"); got != "race" {
+		t.Errorf("a race is shown as %q", got)
+	}
+	if got := says("prefer: [x]"); got != "" {
+		t.Errorf("nothing is shown as %q", got)
 	}
 }
 
