@@ -615,17 +615,19 @@ func TestWhatIsOverDoesNotGoOn(t *testing.T) {
 	}
 }
 
-// laborious is a kernel that takes its time.
+// laborious is a kernel that takes its time until somebody has passed.
 type laborious struct {
 	*ledger
-	begun   chan struct{} // closed when the first flow is taken out
-	once    sync.Once
-	deleted atomic.Int64
+	begun, passed chan struct{} // closed when the first flow is taken out, and then
+	once          sync.Once
+	deleted       atomic.Int64
 }
 
 func (k *laborious) Delete(f offload.Flow) offload.Traffic {
 	k.once.Do(func() { close(k.begun) })
-	for began := offload.Now(); offload.Now()-began < 50*time.Microsecond; {
+	select {
+	case <-k.passed:
+	case <-time.After(time.Millisecond):
 	}
 	k.deleted.Add(1)
 	return k.ledger.Delete(f)
@@ -634,7 +636,7 @@ func (k *laborious) Delete(f offload.Flow) offload.Traffic {
 func TestASYNDoesNotWaitUntilAllIsForgotten(t *testing.T) {
 	const many = 1000
 	s, k, _ := streams(t, many)
-	slow := &laborious{ledger: k, begun: make(chan struct{})}
+	slow := &laborious{ledger: k, begun: make(chan struct{}), passed: make(chan struct{})}
 	s.kernel = slow
 	for i := range many {
 		from := netip.AddrPortFrom(app.Addr(), uint16(5000+i))
@@ -648,6 +650,7 @@ func TestASYNDoesNotWaitUntilAllIsForgotten(t *testing.T) {
 	passing.Go(func() {
 		<-slow.begun
 		s.Again(app, server, nil)
+		close(slow.passed)
 		if n := slow.deleted.Load(); n > many*9/10 {
 			t.Errorf("it came after %d others of %d", n, many)
 		}

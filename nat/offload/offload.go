@@ -120,14 +120,15 @@ func (o *Offload) enter(f Flow) error {
 	if o.over {
 		return os.ErrClosed
 	}
+	// All go to the maps by their address: as they are, not by reflection.
 	out := value{Addr: address(f.Source.Addr()), Port: port(f.Source), Mark: f.Mark, Ifindex: uint32(f.Ifindex), ID: f.ID}
 	in := value{Addr: address(f.App.Addr()), Port: port(f.App), Ifindex: uint32(o.device), From: uint32(f.Ifindex), ID: f.ID}
-	back := newKey(f.Proto, f.Dst, f.Source)
-	if err := o.in.Update(back, in, ebpf.UpdateNoExist); err != nil {
+	there, back := newKey(f.Proto, f.App, f.Dst), newKey(f.Proto, f.Dst, f.Source)
+	if err := o.in.Update(&back, &in, ebpf.UpdateNoExist); err != nil {
 		return fmt.Errorf("translate %s: %w", f.Source, err)
 	}
-	if err := o.out.Update(newKey(f.Proto, f.App, f.Dst), out, ebpf.UpdateNoExist); err != nil {
-		return errors.Join(fmt.Errorf("translate %s: %w", f.App, err), o.in.Delete(back))
+	if err := o.out.Update(&there, &out, ebpf.UpdateNoExist); err != nil {
+		return errors.Join(fmt.Errorf("translate %s: %w", f.App, err), o.in.Delete(&back))
 	}
 	return nil
 }
@@ -137,23 +138,22 @@ func (o *Offload) enter(f Flow) error {
 func (o *Offload) Delete(f Flow) Traffic {
 	o.life.RLock()
 	defer o.life.RUnlock()
-	t := o.traffic(f)
-	_ = o.out.Delete(newKey(f.Proto, f.App, f.Dst)) // fails where it is not there, or after Close
-	_ = o.in.Delete(newKey(f.Proto, f.Dst, f.Source))
-	return t
+	there, back := newKey(f.Proto, f.App, f.Dst), newKey(f.Proto, f.Dst, f.Source)
+	var out, in value
+	gone := o.out.LookupAndDelete(&there, &out) // fails where it is not there, or after Close
+	if errors.Join(gone, o.in.LookupAndDelete(&back, &in)) != nil {
+		return Traffic{}
+	}
+	return Traffic{out.side(), in.side()}
 }
 
 // Traffic returns what has passed of a flow, nothing where it is not translated.
 func (o *Offload) Traffic(f Flow) Traffic {
 	o.life.RLock()
 	defer o.life.RUnlock()
-	return o.traffic(f)
-}
-
-// traffic is Traffic while o.life is held.
-func (o *Offload) traffic(f Flow) Traffic {
+	there, back := newKey(f.Proto, f.App, f.Dst), newKey(f.Proto, f.Dst, f.Source)
 	var out, in value
-	if o.out.Lookup(newKey(f.Proto, f.App, f.Dst), &out) != nil || o.in.Lookup(newKey(f.Proto, f.Dst, f.Source), &in) != nil {
+	if o.out.Lookup(&there, &out) != nil || o.in.Lookup(&back, &in) != nil {
 		return Traffic{}
 	}
 	return Traffic{out.side(), in.side()}
