@@ -121,6 +121,7 @@ func (r *reader) decode(content []byte, in any) bool {
 		r.syntax(err)
 		return false
 	}
+	r.numbers()
 	return true
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -181,4 +182,48 @@ func (f *finder) Visit(n ast.Node) ast.Visitor {
 		f.path = n.GetPath()
 	}
 	return f
+}
+
+// numbers finds what the YAML library takes for a number all the same: 1.5 for a
+// whole one, and text in quotes.
+func (r *reader) numbers() {
+	if r.tree == nil {
+		return
+	}
+	for _, doc := range r.tree.Docs {
+		if doc.Body != nil {
+			ast.Walk(counter{r}, doc.Body)
+		}
+	}
+}
+
+// counter is an ast.Visitor that notes values that are not the number their key wants.
+type counter struct{ *reader }
+
+// Visit implements ast.Visitor.
+func (c counter) Visit(n ast.Node) ast.Visitor {
+	pair, ok := n.(*ast.MappingValueNode)
+	if !ok || pair.Value == nil || len(c.problems) == maxProblems {
+		return c
+	}
+	switch v := pair.Value.(type) {
+	case *ast.FloatNode:
+		c.number(v, reflect.Int)
+	case *ast.StringNode:
+		if _, err := strconv.ParseFloat(v.Value, 64); err == nil {
+			c.number(v, reflect.Int, reflect.Float64)
+		}
+	}
+	return c
+}
+
+// number notes a value that stands where one of those kinds is wanted.
+func (c counter) number(n ast.Node, kinds ...reflect.Kind) {
+	want := c.typeAt(n.GetPath())
+	if want == nil || !slices.Contains(kinds, bare(want).Kind()) {
+		return
+	}
+	if message, ok := c.wrongType(n.GetToken(), want); ok {
+		c.add(n.GetToken().Position.Line, n.GetToken().Position.Column, message)
+	}
 }

@@ -281,7 +281,7 @@ func (w *building) absent() {
 // lost says why a domain is not there.
 func (w *building) lost(id identity) string {
 	if id.kind == whole || id.kind == declared || !w.kernel.has(id.ifname) {
-		return "the interface is gone"
+		return "the interface is not there"
 	}
 	return "no router speaks of it any more"
 }
@@ -291,7 +291,7 @@ func (w *building) lost(id identity) string {
 func (d *Discovery) away(decl *Declaration, seen map[identity]bool) (identity, string) {
 	id := identity{ifname: decl.ifname()}
 	if d.declared(decl.ifname()) == decl && !seen[id] {
-		return id, "the interface is gone"
+		return id, "the interface is not there"
 	}
 	return identity{decl.ifname(), declared, decl.Name}, "its interface is another domain's"
 }

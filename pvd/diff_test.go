@@ -24,7 +24,7 @@ func TestDiffNamesEachChangeOnce(t *testing.T) {
 		{"another", two(), []Event{{"pvd.added", "e2", "online: link, address and next hop are there"}}},
 		{"one more address", two().addr(2, "192.0.2.11/24"), []Event{{"pvd.changed", "eth0", "other addresses"}}},
 		{"one more route", two().addr(2, "192.0.2.11/24").route(3, "10.0.0.0/8", "198.51.100.9"), []Event{{"pvd.changed", "e2", "other routes"}}},
-		{"gone", plain().addr(2, "192.0.2.11/24"), []Event{{"pvd.state", "e2", "online -> offline: the interface is gone"}}},
+		{"gone", plain().addr(2, "192.0.2.11/24"), []Event{{"pvd.state", "e2", "online -> offline: the interface is not there"}}},
 		{"back", two().addr(2, "192.0.2.11/24"), []Event{{"pvd.state", "e2", "offline -> online: link, address and next hop are there"}}},
 	} {
 		now := b.Build(step.state.State, Inputs{})

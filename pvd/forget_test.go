@@ -57,7 +57,7 @@ func TestDeclaredDomainsAreNeverForgotten(t *testing.T) {
 		for range 3 {
 			time.Sleep(2 * forgetAfter)
 			set := b.Build(new(kernel).State, Inputs{})
-			want := []string{"corp offline (the interface is gone)", "fiber offline (the interface is gone)"}
+			want := []string{"corp offline (the interface is not there)", "fiber offline (the interface is not there)"}
 			if diff := cmp.Diff(want, lines(set)); diff != "" {
 				t.Fatalf("domains (-want +got):\n%s", diff)
 			}

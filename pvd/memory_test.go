@@ -87,7 +87,7 @@ func TestAttachmentsAndRememberedNextHops(t *testing.T) {
 		}},
 		{"another interface of the same name remembers nothing", []stage{
 			{"up", routed(), online, true},
-			{"gone", new(kernel), "e1 offline (the interface is gone) internet", false},
+			{"gone", new(kernel), "e1 offline (the interface is not there) internet", false},
 			{"made anew", new(kernel).link(9, "e1").addr(9, "192.0.2.10/24"), "e1 offline (no next hop) internet 192.0.2.10/24", true},
 		}},
 		{"nor does one made anew between two readings", []stage{
