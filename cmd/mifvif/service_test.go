@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,6 +35,21 @@ func TestTheUnitSaysWhatMifvifKnows(t *testing.T) {
 	}
 	if calls != 3 {
 		t.Errorf("%d calls, want those of start, reload and after the stop", calls)
+	}
+}
+
+// TestTheUnitBindsNoCommands: what systemd takes from a service's process, from
+// NoNewPrivileges to filters of system calls, it takes from commands of exec, too.
+func TestTheUnitBindsNoCommands(t *testing.T) {
+	harmless := []string{
+		"Description", "After", "Before", "WantedBy", "Type", "NotifyAccess", "ExecStart", "ExecReload", "ExecStopPost",
+		"Restart", "RestartSec", "RestartPreventExitStatus", "TimeoutStopSec",
+		"OOMScoreAdjust", // a command gets that of who asks for it (cell)
+	}
+	for key := range unit(t) {
+		if !strings.HasPrefix(key, "#") && !slices.Contains(harmless, key) {
+			t.Errorf("%s is not known to leave commands alone", key)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -276,6 +277,23 @@ func TestTopBoundsDomains(t *testing.T) {
 	s := sitDown(t, 80, 24, look)
 	if text := s.screen(); !strings.Contains(text, "more domains") || !strings.Contains(text, "www.example.com:443") {
 		t.Errorf("domains and flows do not share the screen:\n%s", text)
+	}
+}
+
+// TestTopShowsWhatCarries: where not all domains have room, and names in full where
+// they have.
+func TestTopShowsWhatCarries(t *testing.T) {
+	look := topLooks()[0]
+	look.status.PvDs = nil
+	for i := range 20 {
+		p := control.PvD{Name: "network-number-" + strconv.Itoa(i) + ".example.com", State: "offline"}
+		if i == 19 {
+			p.State = "online"
+		}
+		look.status.PvDs = append(look.status.PvDs, p)
+	}
+	if screen := sitDown(t, 160, 24, look).screen(); !strings.Contains(screen, "network-number-19.example.com online") {
+		t.Errorf("the one domain that carries flows is not shown in full:\n%s", screen)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -105,6 +106,8 @@ func (m *top) domains() []string {
 	more := ""
 	if len(all) > most {
 		more = fmt.Sprintf("and %d more domains (see: mifvif status)", len(all)-most+1)
+		all = slices.Clone(all)
+		slices.SortStableFunc(all, func(a, b control.PvD) int { return cmp.Compare(unusable(&a), unusable(&b)) })
 		all = all[:most-1]
 	}
 	var rows [][]string
@@ -123,6 +126,14 @@ func (m *top) domains() []string {
 		out = append(out, m.line(more, ansi.NewStyle()))
 	}
 	return out
+}
+
+// unusable is 0 for a domain that carries flows or could.
+func unusable(p *control.PvD) int {
+	if p.State == "online" || p.Flows > 0 {
+		return 0
+	}
+	return 1
 }
 
 // colour is that of a domain's state; NO_COLOR takes it away later.

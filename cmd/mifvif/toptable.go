@@ -10,10 +10,11 @@ import (
 // column is a column of a table that fits the screen.
 type column struct {
 	title       string
-	least, most int  // columns of the screen
+	least, most int  // columns of the screen; more than most only where there is room for all
 	right       bool // its text stands at the right
 	stretch     bool // it has what the others leave; one of a table
 	rank        int  // the highest goes first where there is no room for all
+	wide        int  // columns that its text would take
 }
 
 // fitted returns the columns for which there is room, with their indexes, each as
@@ -21,11 +22,11 @@ type column struct {
 func fitted(columns []column, rows [][]string, width int) (kept []column, index []int) {
 	for i, c := range columns {
 		if !c.stretch {
-			wide := columnsOf(c.title)
+			c.wide = columnsOf(c.title)
 			for _, r := range rows {
-				wide = max(wide, columnsOf(visible(r[i])))
+				c.wide = max(c.wide, columnsOf(visible(r[i])))
 			}
-			c.least = max(c.least, min(wide, c.most))
+			c.least = max(c.least, min(c.wide, c.most))
 		}
 		kept, index = append(kept, c), append(index, i)
 	}
@@ -44,6 +45,9 @@ func fitted(columns []column, rows [][]string, width int) (kept []column, index 
 			}
 		}
 		kept, index = slices.Delete(kept, last, last+1), slices.Delete(index, last, last+1)
+	}
+	for i := range kept { // what is cut gets half of what is left
+		kept[i].least += max(min(kept[i].wide-kept[i].least, left()/2), 0)
 	}
 	if i := slices.IndexFunc(kept, func(c column) bool { return c.stretch }); i >= 0 {
 		kept[i].least += max(left(), 0)
