@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"mifvif/lab/labtest"
 	"mifvif/netwatch"
 )
 
@@ -14,28 +15,20 @@ func TestTheStartTellsNoTales(t *testing.T) {
 	if log := s.daemon.Log(); strings.Contains(log, "offline") {
 		t.Errorf("the daemon says at its start:\n%s", log)
 	}
-	told := make(chan string, 1)
-	go func() {
-		exit, err := s.Host.Exec(t.Context(), "timeout", "2", s.binary, "watch", "--socket", "/run/mifvif/control.sock")
-		if err != nil {
-			t.Error(err)
-		}
-		told <- exit.Stdout
-	}()
-	for {
-		select {
-		case events := <-told:
-			if !strings.Contains(events, "it was drained by hand") || strings.Contains(events, "reload") {
-				t.Errorf("of a domain that was drained is told:\n%s", events)
-			}
-			return
-		default: // the one who listens may not do so yet
-			for _, what := range []string{"drain", "undrain"} {
-				if exit := s.cli(what, "corp"); exit.Code != 0 {
-					t.Fatal(exit)
-				}
+	events, err := s.daemon.Watch()
+	must(t, err)
+	var told string
+	labtest.Eventually(t, "the watcher hears that it is drained", func() bool {
+		for _, what := range []string{"drain", "undrain"} { // the one who listens may not have done so the last time
+			if exit := s.cli(what, "corp"); exit.Code != 0 {
+				t.Fatal(exit)
 			}
 		}
+		told = strings.Join(events(), "\n")
+		return strings.Contains(told, "it was drained by hand")
+	})
+	if strings.Contains(told, "reload") {
+		t.Errorf("of a domain that was drained is told:\n%s", told)
 	}
 }
 
