@@ -48,6 +48,7 @@ type Traffic struct{ Tx, Rx Side }
 // safe for concurrent use.
 type Offload struct {
 	out, in *ebpf.Map // by what apps send, and by what comes back
+	cut     *ebpf.Map // by packets that are in pieces
 	device  int       // mif0
 	life    sync.RWMutex
 	over    bool // guarded by life, which is held for reading while a map is in use
@@ -77,10 +78,14 @@ func (o *Offload) load(mtu, flows int) (err error) {
 	if o.in, err = newMap("mifvif_in", flows); err != nil {
 		return err
 	}
-	if o.egress, err = newProgram("mifvif_egress", ebpf.AttachTCXEgress, egress(o.out.FD())); err != nil {
+	o.cut, err = ebpf.NewMap(&ebpf.MapSpec{Name: "mifvif_cut", Type: ebpf.LRUHash, KeySize: cutSize, ValueSize: valSize, MaxEntries: maxCut})
+	if err != nil {
+		return fmt.Errorf("make a map: %w", err)
+	}
+	if o.egress, err = newProgram("mifvif_egress", ebpf.AttachTCXEgress, egress(maps{o.out.FD(), o.cut.FD()})); err != nil {
 		return err
 	}
-	o.ingress, err = newProgram("mifvif_ingress", ebpf.AttachTCXIngress, ingress(o.in.FD(), mtu))
+	o.ingress, err = newProgram("mifvif_ingress", ebpf.AttachTCXIngress, ingress(maps{o.in.FD(), o.cut.FD()}, mtu))
 	return err
 }
 
@@ -313,7 +318,7 @@ func (o *Offload) Close() error {
 		}
 	}
 	o.egress, o.ingress = nil, nil
-	for _, m := range []*ebpf.Map{o.out, o.in} {
+	for _, m := range []*ebpf.Map{o.out, o.in, o.cut} {
 		if m != nil {
 			m.Close()
 		}

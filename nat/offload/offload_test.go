@@ -97,8 +97,8 @@ func TestWhatIsNoneOfOursIsLeftAlone(t *testing.T) {
 	for name, p := range map[string][]byte{
 		"another port":           heads.AppendAck(nil, flow4.Dst, netip.MustParseAddrPort("10.0.0.2:1026"), 7, 9),
 		"another server":         heads.AppendAck(nil, netip.MustParseAddrPort("203.0.113.2:80"), flow4.Source, 7, 9),
-		"a fragment":             edit(flow4, func(p []byte) { p[6] = 0x20 }),
-		"a later fragment":       edit(flow4, func(p []byte) { p[7] = 1 }),
+		"a piece without others": edit(flow4, func(p []byte) { p[7] = 1 }),
+		"a piece of UDP":         edit(flow4, func(p []byte) { p[6], p[9] = 0x20, 17 }),
 		"IP options":             edit(flow4, func(p []byte) { p[0] = 0x46 }),
 		"a new connection":       heads.AppendAck(nil, flow4.Dst, netip.AddrPortFrom(flow4.Source.Addr(), 22), 7, 9),
 		"UDP":                    edit(flow4, func(p []byte) { p[9] = 17 }),

@@ -38,6 +38,7 @@ const (
 	stackIP  = -80  // the IP header, 40 bytes
 	stackL4  = -104 // the transport's header without options, at most 20 bytes
 	stackEth = -120 // an Ethernet header to be
+	stackCut = -120 - cutSize
 	ethLen   = 14
 )
 
@@ -83,16 +84,19 @@ func transports() []transport {
 	}
 }
 
+// maps are the descriptors of what a program looks into.
+type maps struct{ flows, cut int }
+
 // egress is the program of mif0: it gives the segments of apps their source on
 // the uplink and sends them there.
-func egress(flows int) asm.Instructions {
+func egress(m maps) asm.Instructions {
 	p := asm.Instructions{asm.Mov.Reg(packet, asm.R1)}
-	return append(p, program(flows, direction{l3: 0, rewritten: keySrc, decided: true, onward: toUplink})...)
+	return append(p, program(m, direction{l3: 0, rewritten: keySrc, decided: true, onward: toUplink})...)
 }
 
 // ingress is the program of an uplink: it gives answers the destination that the
 // app has, and has them come in by mif0.
-func ingress(flows, mtu int) asm.Instructions {
+func ingress(m maps, mtu int) asm.Instructions {
 	p := asm.Instructions{
 		asm.Mov.Reg(packet, asm.R1),
 		// What is somebody else's, or of a VLAN, is not the uplink's. A tag of no VLAN
@@ -103,7 +107,7 @@ func ingress(flows, mtu int) asm.Instructions {
 		asm.And.Imm(asm.R1, 0x0fff),
 		asm.JNE.Imm(asm.R1, 0, "next"),
 	}
-	return append(p, program(flows, direction{l3: ethLen, rewritten: keyDst, longest: int32(mtu), onward: toApp})...)
+	return append(p, program(m, direction{l3: ethLen, rewritten: keyDst, longest: int32(mtu), onward: toApp})...)
 }
 
 // direction is what differs between the two programs.
@@ -116,7 +120,7 @@ type direction struct {
 }
 
 // program is what both do: parse, look up, count, rewrite and hand on.
-func program(flows int, d direction) (p asm.Instructions) {
+func program(m maps, d direction) (p asm.Instructions) {
 	p = append(p, asm.LoadMem(asm.R1, packet, skbProtocol, asm.Word))
 	for _, f := range families() {
 		p = append(p, asm.JEq.Imm(asm.R1, int32(bigEndian(f.ethertype)), "ip"+f.name))
@@ -131,13 +135,15 @@ func program(flows int, d direction) (p asm.Instructions) {
 		for _, t := range transports() {
 			v := variant{f, t}
 			p = append(p, label(t.name+f.name, v.parse(d))...)
-			p = append(p, v.lookUp(flows)...)
+			p = append(p, v.lookUp(m.flows)...)
 			p = append(p, d.arrived()...)
 			p = append(p, v.count()...)
+			p = append(p, v.begun(m.cut, d)...)
 			p = append(p, v.rewrite(d)...)
 			p = append(p, d.onward(f)...)
 		}
 	}
+	p = append(p, label(laterPiece, later(families()[0], m.cut, d))...)
 	p = append(p, label("next", asm.Instructions{asm.Mov.Imm(asm.R0, verdictNext), asm.Return()})...)
 	return append(p, label("drop", asm.Instructions{asm.Mov.Imm(asm.R0, verdictDrop), asm.Return()})...)
 }
@@ -151,9 +157,9 @@ type variant struct {
 // label returns a name that no other variant has.
 func (v variant) label(what string) string { return what + v.transport.name + v.name }
 
-// parse copies the IP header of a packet that is whole and has no IP options to the
-// stack, and leaves the protocol in R1 and what follows the header, in bytes, in
-// R8; anything else is not for us.
+// parse copies the IP header of a packet that has no IP options to the stack, and
+// leaves the protocol in R1 and what follows the header, in bytes, in R8; anything
+// else is not for us. Of what is in pieces TCP is (cut.go): nobody else knows of it.
 func parse(f family, d direction) asm.Instructions {
 	var p asm.Instructions
 	p = append(p, load(d.l3, stackIP, f.header)...)
@@ -170,8 +176,12 @@ func parse(f family, d direction) asm.Instructions {
 		asm.LoadMem(asm.R1, asm.RFP, stackIP+6, asm.Half), // fragments
 		asm.HostTo(asm.BE, asm.R1, asm.Half),
 		asm.And.Imm(asm.R1, 0x3fff),
-		asm.JNE.Imm(asm.R1, 0, "next"),
-		asm.LoadMem(payload, asm.RFP, stackIP+2, asm.Half),
+		asm.JEq.Imm(asm.R1, 0, "whole"),
+		asm.LoadMem(asm.R2, asm.RFP, stackIP+9, asm.Byte),
+		asm.JNE.Imm(asm.R2, unix.IPPROTO_TCP, "next"),
+		asm.And.Imm(asm.R1, 0x1fff),
+		asm.JNE.Imm(asm.R1, 0, laterPiece),
+		asm.LoadMem(payload, asm.RFP, stackIP+2, asm.Half).WithSymbol("whole"),
 		asm.HostTo(asm.BE, payload, asm.Half),
 		asm.Sub.Imm(payload, f.header),
 		asm.LoadMem(asm.R1, asm.RFP, stackIP+9, asm.Byte),
@@ -320,12 +330,12 @@ func (v variant) numbers() asm.Instructions {
 // (RFC 1624). Nothing has been changed before, so a segment that cannot be changed
 // is dropped, and sent again.
 func (v variant) rewrite(d direction) (p asm.Instructions) {
-	addr, at, portAt := v.src, int16(stackIP+v.src), int32(0)
+	portAt := int32(0)
 	if d.rewritten == keyDst {
-		addr, at, portAt = v.dst, int16(stackIP+v.dst), 2
+		portAt = 2
 	}
 	l4 := d.l3 + v.header
-	p = append(p, v.pseudoSum(l4+v.transport.sum, at)...)
+	p = append(p, v.pseudoSum(l4+v.transport.sum, stackIP+int16(d.address(v.family)))...)
 	p = append(p,
 		asm.Mov.Reg(asm.R1, packet),
 		asm.Mov.Imm(asm.R2, l4+v.transport.sum),
@@ -335,19 +345,33 @@ func (v variant) rewrite(d direction) (p asm.Instructions) {
 		asm.FnL4CsumReplace.Call(),
 		asm.JNE.Imm(asm.R0, 0, "drop"),
 	)
-	if v.number == 4 {
-		p = append(p,
+	p = append(p, readdress(v.family, d)...)
+	return append(p, store(l4+portAt, entry, valPort, 2)...)
+}
+
+// address returns where in a header the address is that is rewritten.
+func (d direction) address(f family) int32 {
+	if d.rewritten == keyDst {
+		return f.dst
+	}
+	return f.src
+}
+
+// readdress gives an IP header its other address, and keeps its sum true.
+func readdress(f family, d direction) (p asm.Instructions) {
+	addr := d.address(f)
+	if f.number == 4 {
+		p = asm.Instructions{
 			asm.Mov.Reg(asm.R1, packet),
 			asm.Mov.Imm(asm.R2, d.l3+10),
-			asm.LoadMem(asm.R3, asm.RFP, at, asm.Word),
+			asm.LoadMem(asm.R3, asm.RFP, int16(stackIP+addr), asm.Word),
 			asm.LoadMem(asm.R4, entry, valAddr, asm.Word),
 			asm.Mov.Imm(asm.R5, 4),
 			asm.FnL3CsumReplace.Call(),
 			asm.JNE.Imm(asm.R0, 0, "drop"),
-		)
+		}
 	}
-	p = append(p, store(d.l3+addr, entry, valAddr, v.addr)...)
-	return append(p, store(l4+portAt, entry, valPort, 2)...)
+	return append(p, store(d.l3+addr, entry, valAddr, f.addr)...)
 }
 
 // pseudoSum has the sum at an offset follow the change of the address at a place on
