@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -24,21 +25,21 @@ func checkCommand(*globals) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if defaults {
-				fmt.Fprint(cmd.OutOrStdout(), config.Defaults())
-				return nil
+				return say(cmd, config.Defaults())
 			}
 			cfg, err := readConfig(path)
 			if err != nil {
 				return err
 			}
+			var text strings.Builder
 			for _, w := range slices.Concat(cfg.Warnings, cfg.Unused) {
-				fmt.Fprintln(cmd.OutOrStdout(), w)
+				fmt.Fprintln(&text, w)
 			}
 			if w := multipathTrouble(cfg); w != "" {
-				fmt.Fprintln(cmd.OutOrStdout(), w)
+				fmt.Fprintln(&text, w)
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), "the configuration is valid"+whose(path))
-			return nil
+			fmt.Fprintln(&text, "the configuration is valid"+whose(path))
+			return say(cmd, text.String())
 		},
 	}
 	cmd.Flags().StringVarP(&path, "config", "c", "", "configuration `FILE` (default "+config.DefaultPath+" if it is there)")

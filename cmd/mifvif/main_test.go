@@ -22,6 +22,21 @@ func TestCommands(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata", UpdateScripts: os.Getenv("UPDATE") != ""})
 }
 
+// full is a disk without room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
+
+// TestAnAnswerThatIsNotWrittenFails, or a script goes on with half of it.
+func TestAnAnswerThatIsNotWrittenFails(t *testing.T) {
+	for _, line := range []string{"version", "version --json", "check --print-defaults", "lab list", "lab list --json"} {
+		var errs bytes.Buffer
+		if got := execute(strings.Fields(line), full{}, &errs); got != exitFailed || !strings.Contains(errs.String(), "write the answer: no space left") {
+			t.Errorf("mifvif %s: exit %d, %s", line, got, &errs)
+		}
+	}
+}
+
 // TestExitCodes are the contract's: 2 is the person's mistake, 3 no daemon.
 func TestExitCodes(t *testing.T) {
 	dir := t.TempDir()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -17,7 +18,16 @@ func show[T any](cmd *cobra.Command, g *globals, document T, inWords func(io.Wri
 	if g.json {
 		return printJSON(cmd.OutOrStdout(), document)
 	}
-	inWords(forEyes{cmd.OutOrStdout()}, document)
+	var text bytes.Buffer
+	inWords(forEyes{&text}, document)
+	return say(cmd, text.String())
+}
+
+// say prints an answer, all of which has come through where there is no error.
+func say(cmd *cobra.Command, text string) error {
+	if _, err := io.WriteString(cmd.OutOrStdout(), text); err != nil {
+		return fmt.Errorf("write the answer: %w", err)
+	}
 	return nil
 }
 

@@ -45,7 +45,7 @@ func (d *daemon) exitOn(signals <-chan os.Signal) {
 }
 
 // errFixed says that a change needs a new start.
-var errFixed = errors.New("name, mtu and addresses of interface, dns, router, limits and control cannot change while mifvif runs (restart it)")
+var errFixed = errors.New("name, mtu and addresses of interface, dns, router, discovery.ca, limits and control cannot change while mifvif runs (restart it)")
 
 // reload reads the configuration again: all of it takes effect, or none, which is
 // an event and a warning until one is taken.

@@ -17,8 +17,7 @@ func versionCommand(g *globals) *cobra.Command {
 			if g.json {
 				return printJSON(cmd.OutOrStdout(), map[string]string{"version": version(), "go": runtime.Version()})
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "mifvif %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return nil
+			return say(cmd, fmt.Sprintf("mifvif %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH))
 		},
 	}, g)
 }

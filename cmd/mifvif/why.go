@@ -11,6 +11,7 @@ import (
 
 	"mifvif/control"
 	"mifvif/flow"
+	"mifvif/pvd"
 	"mifvif/relay"
 	"mifvif/scheduler"
 )
@@ -38,7 +39,10 @@ var errNotCarried = errors.New("is never put on an uplink: it means this host, o
 // neverCarried reports whether an address is left to the kernel, or is the house's own.
 func (d *daemon) neverCarried(a netip.Addr) bool {
 	own := slices.ContainsFunc(house(d.config.Load()), func(p netip.Prefix) bool { return p.Contains(a) })
-	return own || a.IsLoopback() || a.IsMulticast() || a.IsLinkLocalUnicast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	for _, p := range d.current.Load().All() {
+		own = own || slices.ContainsFunc(p.Addresses, func(h pvd.Address) bool { return h.Prefix.Addr() == a })
+	}
+	return own || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() || a.IsLinkLocalUnicast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
 // explain answers what was or would be decided.
@@ -115,6 +119,7 @@ func pathWord(proto flow.Proto, path scheduler.Path) string {
 func (d *daemon) meant(q control.Question) (flow.Flow, error) {
 	f := flow.Flow{Proto: map[string]flow.Proto{"tcp": flow.TCP, "udp": flow.UDP, "icmp": flow.ICMP}[q.Proto], DSCP: uint8(q.DSCP)}
 	dst, err := netip.ParseAddr(q.Target)
+	dst = dst.Unmap() // an app's socket of both families has IPv4 flows by it
 	if err != nil {
 		if flowID(q.Target) {
 			return f, fmt.Errorf("%s %w", q.Target, errGone)
