@@ -196,7 +196,7 @@ func TestPortsInTimeWaitAreUsedAgain(t *testing.T) {
 		srv := server(t, func(c *net.TCPConn) { c.Close() }) // the server closes first
 		dst := netip.AddrPortFrom(netip.MustParseAddr("203.0.113.80"), srv.Port()).String()
 		var failed atomic.Int32
-		for i := range 1000 {
+		for i := range 300 {
 			c, err := net.DialTimeout("tcp", dst, 5*time.Second)
 			if err != nil {
 				failed.Add(1)
@@ -220,4 +220,41 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 func isTimeout(err error) bool {
 	var ne net.Error
 	return errors.As(err, &ne) && ne.Timeout()
+}
+
+// TestResetDuringAnUploadIsNoFIN: the kernel tells of a RST once, to the write or to
+// the read that comes first, and the other one sees what looks like a FIN. The app's
+// own kernel does the same, so an app counts whose writes had all succeeded.
+func TestResetDuringAnUploadIsNoFIN(t *testing.T) {
+	labtest.InNamespace(t, func() {
+		newWorld(t, toLoopback(makeDialer(t, "127.0.0.1")))
+		srv := server(t, func(c *net.TCPConn) {
+			_, _ = io.CopyN(io.Discard, c, 100_000)
+			_ = c.SetLinger(0)
+			c.Close()
+		})
+		dst := netip.AddrPortFrom(netip.MustParseAddr("203.0.113.80"), srv.Port()).String()
+		counted := 0
+		for i := range 300 {
+			c, err := net.Dial("tcp", dst)
+			if err != nil {
+				t.Errorf("connect: %v", err)
+				return
+			}
+			_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+			_, err = io.CopyN(c, zeros{}, int64(100_000+i%100*3000))
+			if err == nil {
+				counted++
+				_, err = c.Read(make([]byte, 1))
+			}
+			c.Close()
+			if err == nil || errors.Is(err, io.EOF) || isTimeout(err) {
+				t.Errorf("connection %d was reset in the middle of an upload, the app heard %v", i, err)
+				return
+			}
+		}
+		if counted < 30 {
+			t.Errorf("only %d apps wrote without an error: nothing is shown", counted)
+		}
+	})
 }

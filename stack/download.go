@@ -132,6 +132,9 @@ func (r *socketReader) fill(fd uintptr) {
 		case errno != 0:
 			r.state, r.err = broken, fmt.Errorf("by the uplink: %w", errno)
 			return
+		case n == 0 && r.wasReset():
+			r.state, r.err = broken, fmt.Errorf("by the uplink: %w", unix.ECONNRESET)
+			return
 		case n == 0:
 			r.state = ended
 			return

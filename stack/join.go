@@ -60,6 +60,9 @@ type joint struct {
 	stretched                  uint64    // bytes since stretchBegan, of the upload
 	stretchBegan               time.Time // zero at first: the first stretch is never fast
 
+	writing sync.Mutex // while the upload is in write(2)
+	refused bool       // the uplink takes nothing any more; under writing
+
 	mu       sync.Mutex
 	holders  int         // directions that are not over, and Join
 	finished int         // directions that ended with FIN
@@ -169,6 +172,14 @@ func (j *joint) finish() {
 	if j.finished++; j.finished == 1 {
 		j.timer = time.AfterFunc(halfClosedIdle, j.idle)
 	}
+}
+
+// wasReset reports whether what the download takes for a FIN is none: the kernel tells
+// of a RST once, to the write(2) that comes first, and reads find an end after that.
+func (j *joint) wasReset() bool {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	return j.refused
 }
 
 // finishing reports whether the other direction is over, in order.

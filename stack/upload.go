@@ -117,6 +117,8 @@ func (w *socketWriter) Write(p []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
 	}
+	w.writing.Lock()
+	defer w.writing.Unlock()
 	done := 0
 	for done < len(p) {
 		n, _, errno := syscall.RawSyscall(unix.SYS_WRITE, uintptr(w.fd), uintptr(unsafe.Pointer(unsafe.SliceData(p[done:]))), uintptr(len(p)-done))
@@ -128,7 +130,7 @@ func (w *socketWriter) Write(p []byte) (int, error) {
 			w.err = errSocketFull
 			return done, w.err
 		default:
-			w.err = fmt.Errorf("write to the uplink: %w", errno)
+			w.err, w.refused = fmt.Errorf("write to the uplink: %w", errno), true
 			return done, w.err
 		}
 	}
