@@ -25,6 +25,7 @@ type Stream struct {
 	errors limiter       // of what networks say
 	began  time.Duration // see offload.Now
 	more   bool          // another candidate is left that has not been tried
+	asked  uint32        // the sequence number behind its SYN
 	// patience is how long nobody may answer syn before it is declined; 0: any time.
 	patience time.Duration
 	declined func(syn []byte)
@@ -172,12 +173,17 @@ func (s *Stream) Reset() {
 		t.mu.Unlock()
 		return
 	}
-	over := s.over
+	over, stopping := s.over, t.closed
 	s.raw.streams++ // for one more packet
 	last := t.forget(s)
 	ended := s.finish(last)
 	t.mu.Unlock()
-	if !over && phaseOf(last) != opening { // else its SYN is sent again, and decided anew
+	switch {
+	case over:
+	case phaseOf(last) == opening && stopping:
+		_ = s.table.out.Write(tun.Header{}, packet.AppendReset(nil, s.key.dst, s.key.src, 0, s.asked)) // best effort
+	case phaseOf(last) == opening: // its SYN is sent again, and decided anew
+	default:
 		s.resetApp(last)
 		_ = s.raw.send(packet.AppendReset(nil, s.flow.Source, s.key.dst, last.Tx.Next, last.Tx.Ack), s.key.dst.Addr()) // best effort
 	}

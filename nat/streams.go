@@ -1,6 +1,7 @@
 package nat
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -143,6 +144,9 @@ func (t *Streams) start(f flow.Flow, syn []byte, c Choice, a Attempt) (*Stream, 
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := &Stream{table: t, key: pair{f.Src, f.Dst}, choice: c, more: a.More, tried: a.Past.Tried, began: offload.Now()}
+	if l4, ok := packet.TCPHeaders(syn); ok {
+		s.asked = binary.BigEndian.Uint32(syn[l4+4:]) + 1
+	}
 	s.errors.init(flowErrorRate, flowErrorRate)
 	switch {
 	case t.closed:

@@ -364,6 +364,20 @@ func TestAResetIsBelieved(t *testing.T) {
 	}
 }
 
+// TestAStopLeavesNoSYNUnanswered: nobody decides about the next one.
+func TestAStopLeavesNoSYNUnanswered(t *testing.T) {
+	s, _, out := streams(t, 100)
+	begin(t, s, server, false).Reset()
+	begin(t, s, server, false)
+	s.close()
+	if diff := cmp.Diff(packet.AppendReset(nil, server, app, 0, 2), <-out.packets); diff != "" {
+		t.Errorf("the app is told: %s", diff)
+	}
+	if more := len(out.packets); more > 0 {
+		t.Errorf("%d more packets: one domain's end is no answer", more)
+	}
+}
+
 func TestErrorsOfThePathReachTheApp(t *testing.T) {
 	s, _, out := streams(t, 100)
 	one := begin(t, s, server, false)

@@ -34,7 +34,15 @@ func (a *app) Write(_ tun.Header, bufs ...[]byte) error {
 
 func newStack(tb testing.TB, handler func(*Request)) (*Stack, *app) {
 	tb.Helper()
-	out := &app{}
+	s, out, stop := newStopped(tb, handler)
+	tb.Cleanup(stop)
+	return s, out
+}
+
+// newStopped is newStack that the caller stops.
+func newStopped(tb testing.TB, handler func(*Request)) (s *Stack, out *app, stop func()) {
+	tb.Helper()
+	out = &app{}
 	s, err := New(Config{MTU: 1500, Pending: 8, PerSource: 0.5}, out, handler, slog.New(slog.DiscardHandler))
 	if err != nil {
 		tb.Fatalf("new: %v", err)
@@ -42,8 +50,7 @@ func newStack(tb testing.TB, handler func(*Request)) (*Stack, *app) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = s.Run(ctx) })
-	tb.Cleanup(func() { cancel(); wg.Wait() })
-	return s, out
+	return s, out, func() { cancel(); wg.Wait() }
 }
 
 // segment4 builds a TCP segment with a right checksum.
@@ -91,6 +98,36 @@ func TestRSTOfTheAppEndsTheAttempt(t *testing.T) {
 	s.Deliver(tun.Header{}, segment4("198.18.0.1", "203.0.113.80", 1000, header.TCPFlagSyn))
 	s.Deliver(tun.Header{}, segment4("198.18.0.1", "203.0.113.80", 1000, header.TCPFlagRst))
 	<-gone
+}
+
+// TestSYNsAreResetWhenTheStackStops: one that is being answered, and one that comes
+// before everything has ended.
+func TestSYNsAreResetWhenTheStackStops(t *testing.T) {
+	begun, hold := make(chan struct{}), make(chan struct{})
+	s, out, stop := newStopped(t, func(r *Request) {
+		ctx, cancel := r.Under(context.Background(), time.Minute)
+		defer cancel()
+		close(begun)
+		<-ctx.Done()
+		s := r.stack
+		s.Deliver(tun.Header{}, segment4("198.18.0.1", "203.0.113.80", 2000, header.TCPFlagSyn))
+		close(hold)
+	})
+	s.Deliver(tun.Header{}, segment4("198.18.0.1", "203.0.113.80", 1000, header.TCPFlagSyn))
+	<-begun
+	stop()
+	<-hold
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	told := make(map[uint16]bool)
+	for _, b := range out.sent {
+		if h := header.TCP(b[20:]); h.Flags().Contains(header.TCPFlagRst) {
+			told[h.DestinationPort()] = true
+		}
+	}
+	if !told[1000] || !told[2000] {
+		t.Errorf("RSTs to the ports %v, want 1000 and 2000", told)
+	}
 }
 
 func TestUnknownConnectionsAreReset(t *testing.T) {

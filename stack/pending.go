@@ -58,6 +58,7 @@ const (
 	admitted admission = iota
 	known              // a retransmitted SYN: it is being answered
 	full               // the table, or the holder's share of it, is used up
+	late               // the stack stops
 )
 
 // begin takes a place for the SYN in pkt. One goroutine calls it.
@@ -75,7 +76,10 @@ func (p *pending) begin(id stack.TransportEndpointID, pkt *stack.PacketBuffer) a
 	}, ask)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || p.shares.Full() || p.shares.Spent(holder) {
+	if p.closed {
+		return late
+	}
+	if p.shares.Full() || p.shares.Spent(holder) {
 		return full
 	}
 	network, transport := pkt.NetworkHeader().Slice(), pkt.TransportHeader().Slice()
@@ -154,10 +158,17 @@ func (p *pending) close() {
 	}
 }
 
+// stopped reports whether close was called.
+func (p *pending) stopped() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
+}
+
 // unknown sees every TCP packet that belongs to no connection. A SYN becomes a
-// Request; the RST of an app that gave up ends its attempt; anything else is
-// answered with RST by gVisor (RFC 9293 3.10.7.1), so that apps with
-// connections of an earlier mifvif learn at once.
+// Request; the RST of an app that gave up ends its attempt; anything else, and a
+// SYN while the stack stops, is answered with RST by gVisor (RFC 9293 3.10.7.1), so
+// that apps with connections of an earlier mifvif learn at once.
 func (s *Stack) unknown(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
 	h := header.TCP(pkt.TransportHeader().Slice())
 	if len(h) < header.TCPMinimumSize {
@@ -177,6 +188,8 @@ func (s *Stack) unknown(id stack.TransportEndpointID, pkt *stack.PacketBuffer) b
 	case full:
 		s.drops.pending.Add(1)
 		return true
+	case late:
+		return false
 	}
 	s.running.Add(1)
 	if !s.forward.HandlePacket(id, pkt) {

@@ -20,10 +20,14 @@ const (
 )
 
 // Refuse answers the SYN with the truth. Calls after the first of Accept and
-// Refuse do nothing.
+// Refuse do nothing. Once the stack stops nobody is left in silence: the app would
+// send its SYN again and again when there is no mif0 any more, from its address.
 func (r *Request) Refuse(why Refusal) {
 	if r.settled {
 		return
+	}
+	if why == Silent && r.stack.pending.stopped() {
+		why = Reset
 	}
 	if code, ok := why.code(); ok {
 		// Best effort, as every ICMP error: TCP asks again.
