@@ -45,15 +45,17 @@ func (b *Batch) Full() bool { return len(b.packets) == batchCount }
 
 // Read waits until the device has a packet, then takes what there is until
 // nothing is left or the batch is full. Packets whose virtio header does not
-// fit are dropped and counted. After Close it returns os.ErrClosed. It does not
-// allocate after the first call.
+// fit are dropped and counted. After Close it returns os.ErrClosed, and ErrGone when
+// somebody else has removed the device. It does not allocate after the first call.
 func (d *Device) Read(b *Batch) ([]Packet, error) {
 	if b.device != d {
 		b.device, b.read = d, b.drain
 	}
 	b.packets, b.err = b.packets[:0], nil
-	if err := d.raw.Read(b.read); err != nil {
+	if err := d.raw.Read(b.read); err != nil && d.closing.Load() {
 		return nil, fmt.Errorf("read %s: %w", d.name, os.ErrClosed)
+	} else if err != nil { // the poller's word for a file whose device is no more
+		return nil, fmt.Errorf("%s %w", d.name, ErrGone)
 	}
 	return b.packets, b.err
 }
@@ -70,6 +72,9 @@ func (b *Batch) drain(fd uintptr) bool {
 			return used > 0
 		case unix.EINTR:
 			continue
+		case unix.EBADFD: // the kernel's word for it
+			b.err = fmt.Errorf("%s %w", b.device.name, ErrGone)
+			return true
 		default:
 			b.err = fmt.Errorf("read %s: %w", b.device.name, errno)
 			return true

@@ -45,6 +45,7 @@ type Device struct {
 	branches  atomic.Pointer[branches] // nil: there are none
 	dropped   atomic.Uint64
 	invalid   atomic.Uint64
+	closing   atomic.Bool
 }
 
 // Open creates the device, gives it its addresses and brings it up. Errors say
@@ -171,6 +172,7 @@ func (d *Device) Invalid() uint64 { return d.invalid.Load() }
 
 // Close removes the device; a blocked Read returns os.ErrClosed.
 func (d *Device) Close() error {
+	d.closing.Store(true)
 	err := d.wg.Close()
 	d.events.Wait()
 	return err

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
+
 	"mifvif/lab/labtest"
 )
 
@@ -111,6 +113,28 @@ func TestCloseWakesTheReaderAndRemovesTheDevice(t *testing.T) {
 		}
 		if _, err := net.InterfaceByName("mif0"); err == nil {
 			t.Error("mif0 is still there")
+		}
+	})
+}
+
+func TestADeviceThatSomebodyRemovesIsSaidSo(t *testing.T) {
+	withMif0(t, func(d *Device) {
+		read := make(chan error, 1)
+		go func() {
+			batch := NewBatch()
+			for {
+				if _, err := d.Read(batch); err != nil {
+					read <- err
+					return
+				}
+			}
+		}()
+		if err := netlink.LinkDel(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: d.Ifindex()}}); err != nil {
+			t.Errorf("delete: %v", err)
+			return
+		}
+		if err := <-read; !errors.Is(err, ErrGone) {
+			t.Errorf("the reader hears %v, want %v", err, ErrGone)
 		}
 	})
 }

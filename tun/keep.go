@@ -10,6 +10,9 @@ import (
 	"mifvif/netwatch"
 )
 
+// ErrGone says that somebody has taken the device away, which nothing can bring back.
+var ErrGone = errors.New("was removed or moved to another network namespace by somebody else (start mifvif again)")
+
 // Gone reports whether the device is not in this network namespace any more, given
 // what the kernel has now: somebody has moved it, and it draws nothing.
 func (d *Device) Gone(st netwatch.State) bool { return d.at(st) < 0 }

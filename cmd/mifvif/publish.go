@@ -118,7 +118,7 @@ func (p *publisher) run(ctx context.Context, ready func()) error {
 			p.last = s
 			p.damage.look(s)
 			if p.d.device.Gone(s) {
-				return fmt.Errorf("%s was removed or moved to another network namespace by somebody else (start mifvif again)", p.d.device.Name())
+				return fmt.Errorf("%s %w", p.d.device.Name(), tun.ErrGone)
 			}
 			if chatter {
 				p.agenda.caused(0)
