@@ -56,8 +56,9 @@ func (r *Relay) race(req *stack.Request, f flow.Flow, in *Inlet, d *scheduler.De
 func (a *race) run(i int) {
 	defer a.running.Done()
 	for ; i >= 0; i = a.claim() {
+		following := i + 1 // of this attempt, also when its time is over as it fails
 		later := time.AfterFunc(a.decision.RaceAfter, func() {
-			if next := a.begin(i + 1); next >= 0 {
+			if next := a.begin(following); next >= 0 {
 				a.run(next)
 			}
 		})

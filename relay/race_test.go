@@ -95,3 +95,32 @@ func TestARaceEndsWithTheTruth(t *testing.T) {
 		})
 	}
 }
+
+// TestAttemptsThatFailAsTheirTimeIsOver: the next candidate is claimed and begun at
+// the same moment, which is for the race detector to look at; each is tried once.
+func TestAttemptsThatFailAsTheirTimeIsOver(t *testing.T) {
+	w := newWorld(t, 16, "a", "b", "c")
+	w.relay.cfg.Scheduler.Publish(w.set, &scheduler.Policy{Rules: []scheduler.Rule{
+		{Name: "race", Actor: scheduler.Admin, Prefer: []string{"a", "b", "c"}, Algorithm: scheduler.Fastest},
+	}})
+	w.uplinks.dial = func(context.Context, string) (*net.TCPConn, error) {
+		time.Sleep(10 * time.Millisecond) // the least that a fastest attempt has for itself
+		return nil, unix.ENETUNREACH
+	}
+	const rounds, flows = 10, 12
+	for round := range uint16(rounds) {
+		for i := range uint16(flows) {
+			w.wire.in <- syn(1000 + round*flows + i)
+		}
+		for range flows {
+			if got := w.word(); got != "net unreachable" {
+				t.Fatalf("the app hears %q", got)
+			}
+		}
+	}
+	w.uplinks.mu.Lock()
+	defer w.uplinks.mu.Unlock()
+	if got := len(w.uplinks.asked); got != 3*rounds*flows {
+		t.Errorf("%d attempts for %d flows with three candidates", got, rounds*flows)
+	}
+}
