@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mifvif/pvd"
+	"mifvif/scheduler"
 )
 
 // defaultLasting is where what must outlive a boot is kept.
@@ -79,6 +80,21 @@ func beginning(on int, now time.Time) time.Time {
 		}
 		m--
 	}
+}
+
+// spentCaps says whose data cap is used up, and what that means.
+func spentCaps(domains []*pvd.Domain, load func(pvd.Key) scheduler.Load) []string {
+	var out []string
+	for _, p := range domains {
+		switch {
+		case !load(p.Key()).Spent:
+		case p.Cap.Stop:
+			out = append(out, fmt.Sprintf("%s has used up its data cap: it gets no new flows", p.Name))
+		default:
+			out = append(out, fmt.Sprintf("%s has used up its data cap: it is used only where nothing else is left", p.Name))
+		}
+	}
+	return out
 }
 
 // write writes down what was counted, all of it or nothing.

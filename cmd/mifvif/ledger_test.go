@@ -1,10 +1,12 @@
 package main
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	"mifvif/pvd"
+	"mifvif/scheduler"
 )
 
 func TestCapsBeginAnewOnTheirDay(t *testing.T) {
@@ -28,6 +30,15 @@ func TestCapsBeginAnewOnTheirDay(t *testing.T) {
 		if got := beginning(tt.day, now).Format(time.DateOnly); got != tt.want {
 			t.Errorf("day %d at %s: %s, want %s", tt.day, tt.now, got, tt.want)
 		}
+	}
+}
+
+func TestSpentCapsAreSaid(t *testing.T) {
+	domains := []*pvd.Domain{{Name: "a", Slot: 1, Cap: pvd.Cap{Bytes: 1, Stop: true}}, {Name: "b", Slot: 2, Cap: pvd.Cap{Bytes: 1}}, {Name: "c", Slot: 3, Cap: pvd.Cap{Bytes: 1}}}
+	got := spentCaps(domains, func(k pvd.Key) scheduler.Load { return scheduler.Load{Spent: k.Slot != 3} })
+	want := []string{"a has used up its data cap: it gets no new flows", "b has used up its data cap: it is used only where nothing else is left"}
+	if !slices.Equal(got, want) {
+		t.Errorf("said is %q, want %q", got, want)
 	}
 }
 

@@ -99,6 +99,7 @@ func (d *daemon) standing() []string {
 			out = append(out, fmt.Sprintf("%s has no resolver: names are not asked there", p.Name))
 		}
 	}
+	out = append(out, spentCaps(d.current.Load().All(), d.sampler.load)...)
 	if all := d.missing.Load(); all != nil {
 		out = append(out, *all...)
 	}
