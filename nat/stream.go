@@ -54,11 +54,14 @@ const (
 )
 
 // phaseOf reads the phase off what was seen. An app that waits for an answer to its
-// SYN resets what is none, and waits on (RFC 9293 3.10.7.3).
-func phaseOf(t offload.Traffic) phase {
+// SYN resets what is none, and waits on; refused it is by who knows the number of its
+// SYN (RFC 9293 3.10.7.3).
+func (s *Stream) phaseOf(t offload.Traffic) phase {
 	tx, rx := t.Tx.Flags, t.Rx.Flags
 	switch {
-	case tx&packet.TCPRst != 0 && rx&packet.TCPSyn != 0:
+	case rx&packet.TCPSyn == 0 && (rx&packet.TCPRst == 0 || t.Rx.Ack != s.asked):
+		return opening
+	case tx&packet.TCPRst != 0:
 		return closed
 	case rx&packet.TCPRst != 0 && (rx&packet.TCPSyn == 0 || t.Rx.End == t.Tx.Ack): // refused, or a RST that the app believes (RFC 5961 3.2)
 		return closed
@@ -68,8 +71,6 @@ func phaseOf(t offload.Traffic) phase {
 		return closed
 	case tx&rx&packet.TCPFin != 0:
 		return closing
-	case rx&packet.TCPSyn == 0:
-		return opening
 	}
 	return established
 }
@@ -111,7 +112,7 @@ func (s *Stream) Counters() (tx, rx uint64) {
 // "established" or "closing".
 func (s *Stream) Shown() (tx, rx uint64, state string) {
 	t := s.traffic()
-	switch phaseOf(t) {
+	switch s.phaseOf(t) {
 	case opening:
 		state = "opening"
 	case established:
@@ -124,9 +125,10 @@ func (s *Stream) Shown() (tx, rx uint64, state string) {
 
 // leave has the app's next SYN go by the next candidate, where there is one and
 // nobody has answered yet. A network says that it knows no way to the destination:
-// another one may. table.mu is held.
-func (s *Stream) leave() bool {
-	s.left = s.more && phaseOf(s.table.kernel.Traffic(s.flow)) == opening
+// another one may. It has seen the SYN, or does not know its number (RFC 5927 4.1).
+// table.mu is held.
+func (s *Stream) leave(number uint32) bool {
+	s.left = s.left || s.more && number+1 == s.asked && s.phaseOf(s.table.kernel.Traffic(s.flow)) == opening
 	return s.left
 }
 
@@ -180,9 +182,9 @@ func (s *Stream) Reset() {
 	t.mu.Unlock()
 	switch {
 	case over:
-	case phaseOf(last) == opening && stopping:
+	case s.phaseOf(last) == opening && stopping:
 		_ = s.table.out.Write(tun.Header{}, packet.AppendReset(nil, s.key.dst, s.key.src, 0, s.asked)) // best effort
-	case phaseOf(last) == opening: // its SYN is sent again, and decided anew
+	case s.phaseOf(last) == opening: // its SYN is sent again, and decided anew
 	default:
 		s.resetApp(last)
 		_ = s.raw.send(packet.AppendReset(nil, s.flow.Source, s.key.dst, last.Tx.Next, last.Tx.Ack), s.key.dst.Addr()) // best effort
@@ -206,11 +208,20 @@ func (s *Stream) resetApp(last offload.Traffic) {
 	}
 }
 
+// begins reports whether a SYN is the stream's own, with headers as the first one had.
+func (s *Stream) begins(syn []byte) bool {
+	_, ok := packet.TCPHeaders(syn)
+	return ok && packet.TCPSequence(syn)+1 == s.asked
+}
+
 // send sends an app's SYN on, as the domain's.
 func (s *Stream) send(syn []byte) error {
 	header := packet.IPv4HeaderLen
 	if s.key.dst.Addr().Is6() {
 		header = packet.IPv6HeaderLen
+	}
+	if _, ok := packet.TCPHeaders(syn); !ok {
+		return ErrUntranslatable // it would leave with the app's address
 	}
 	p := append([]byte(nil), syn...)
 	packet.ReaddressSYN(p, s.flow.Source, uint16(min(s.choice.Domain.MTU-header-packet.TCPHeaderLen, 0xffff)), false)

@@ -103,7 +103,7 @@ func (a *ear) heard(msg []byte, from netip.Addr) {
 	t := a.streams
 	t.mu.Lock()
 	s := t.bySrc[pair{src, dst}]
-	hushed := s != nil && isNoWay(msg[0], msg[1], a.is6) && from != dst.Addr() && s.leave()
+	hushed := s != nil && isNoWay(msg[0], msg[1], a.is6) && from != dst.Addr() && s.leave(packet.TCPSequence(quote))
 	t.mu.Unlock()
 	if s == nil || hushed {
 		return

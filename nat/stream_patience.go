@@ -68,7 +68,7 @@ func (t *Streams) hurry() bool {
 		case s.gone || s.over:
 		case now-s.began < s.patience && !s.left:
 			left = append(left, s)
-		case phaseOf(t.kernel.Traffic(s.flow)) != opening:
+		case s.phaseOf(t.kernel.Traffic(s.flow)) != opening:
 		default:
 			ended = append(ended, s.finish(t.forget(s)))
 			if len(t.declined) >= maxDeclined {

@@ -76,7 +76,7 @@ func (t *Streams) look() {
 		if s == nil {
 			continue
 		}
-		phase := phaseOf(p)
+		phase := s.phaseOf(p)
 		if !s.answered && phase != opening {
 			s.answered = true
 			if !s.resent { // else it is not known which of them was answered

@@ -1,7 +1,6 @@
 package nat
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -143,9 +142,8 @@ func (t *Streams) Open(f flow.Flow, syn []byte, c Choice, a Attempt) (*Stream, e
 func (t *Streams) start(f flow.Flow, syn []byte, c Choice, a Attempt) (*Stream, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := &Stream{table: t, key: pair{f.Src, f.Dst}, choice: c, more: a.More, tried: a.Past.Tried, began: offload.Now()}
-	if l4, ok := packet.TCPHeaders(syn); ok {
-		s.asked = binary.BigEndian.Uint32(syn[l4+4:]) + 1
+	s := &Stream{
+		table: t, key: pair{f.Src, f.Dst}, choice: c, more: a.More, asked: packet.TCPSequence(syn) + 1, tried: a.Past.Tried, began: offload.Now(),
 	}
 	s.errors.init(flowErrorRate, flowErrorRate)
 	switch {
@@ -216,10 +214,11 @@ func (t *Streams) forget(s *Stream) offload.Traffic {
 	return last
 }
 
-// Again takes a SYN whose five-tuple may be a stream's: one that is sent again
-// goes the same way. It returns false where the flow is to be decided, for the
-// first time or anew: its last connection has ended, its candidate knows no way or has
-// been silent for so long that another one has its turn, or that it was declined.
+// Again takes the headers of a SYN whose five-tuple may be a stream's: one that is
+// sent again goes the same way. It returns false where the flow is to be decided, for
+// the first time or anew: its last connection has ended or was given up for this one,
+// its candidate knows no way or has been silent for so long that another one has its
+// turn, or that it was declined.
 func (t *Streams) Again(app, dst netip.AddrPort, syn []byte) (past Past, again bool) {
 	if t.count.Load() == 0 {
 		return past, false
@@ -234,8 +233,8 @@ func (t *Streams) Again(app, dst netip.AddrPort, syn []byte) (past Past, again b
 		return past, false
 	}
 	now := t.kernel.Traffic(s.flow)
-	switch phase := phaseOf(now); {
-	case s.over || phase == closed:
+	switch phase := s.phaseOf(now); {
+	case s.over || phase >= closing, phase == opening && !s.begins(syn):
 	case phase == opening && s.more && (s.left || offload.Now()-s.began >= patience):
 		past.Tried = append(slices.Clone(s.tried), s.choice.Domain.Key())
 		t.learn(s, 0)

@@ -135,6 +135,7 @@ func TestPhasesAreReadOffWhatPassed(t *testing.T) {
 		{"a segment that is no answer, which the app resets", side(packet.TCPRst, 0, 9), side(ack, 9, 0), opening},
 		{"answered", offload.Side{}, side(packet.TCPSyn|ack, 1, 0), established},
 		{"refused", offload.Side{}, side(packet.TCPRst|ack, 1, 0), closed},
+		{"refused by who does not know its SYN", offload.Side{}, side(packet.TCPRst|ack, 7, 0), opening},
 		{"half closed by the app", side(ack|packet.TCPFin, 5, 9), side(packet.TCPSyn|ack, 9, 0), established},
 		{"half closed by the server", side(ack, 9, 0), side(packet.TCPSyn|ack|packet.TCPFin, 5, 9), established},
 		{"closed by both, one has not heard", side(ack|packet.TCPFin, 8, 9), side(packet.TCPSyn|ack|packet.TCPFin, 9, 9), closing},
@@ -144,7 +145,7 @@ func TestPhasesAreReadOffWhatPassed(t *testing.T) {
 		{"reset from the network", side(ack, 7, 9), side(packet.TCPSyn|ack|packet.TCPRst, 9, 7), closed},
 		{"reset by who does not know what the app waits for", side(ack, 7, 9), side(packet.TCPSyn|ack|packet.TCPRst, 9, 8), closing},
 	} {
-		if got := phaseOf(offload.Traffic{Tx: test.tx, Rx: test.rx}); got != test.want {
+		if got := (&Stream{asked: 1}).phaseOf(offload.Traffic{Tx: test.tx, Rx: test.rx}); got != test.want {
 			t.Errorf("%s: %d, want %d", test.name, got, test.want)
 		}
 	}
@@ -279,6 +280,20 @@ func TestASYNThatIsSentAgainGoesTheSameWay(t *testing.T) {
 	one.began -= 3 * time.Second
 	if past, again := s.Again(app, server, synOf(app, server)); again || len(past.Tried) != 1 || past.Tried[0] != onE1.Domain.Key() || ended != 1 || len(k.flows) > 0 {
 		t.Errorf("the SYN after three seconds: %v tried, sent again %v, ended %d times, %v", past.Tried, again, ended, k.flows)
+	}
+	begin(t, s, server, true)
+	other := packet.AppendAck(nil, app, server, 77, 0)
+	if past, again := s.Again(app, server, other); again || len(past.Tried) > 0 || len(k.flows) > 0 {
+		t.Errorf("the SYN of another connection: %v tried, sent again %v, %v", past.Tried, again, k.flows)
+	}
+	odd := slices.Insert(synOf(app, server), packet.IPv4HeaderLen, 1, 1, 1, 1)
+	odd[0]++
+	one = begin(t, s, server, true)
+	if err := one.send(odd); !errors.Is(err, ErrUntranslatable) {
+		t.Errorf("a SYN with IP options leaves as it is: %v", err)
+	}
+	if _, again := s.Again(app, server, odd); again || len(k.flows) > 0 {
+		t.Errorf("a SYN with IP options: sent again %v, %v", again, k.flows)
 	}
 	last := begin(t, s, netip.MustParseAddrPort("203.0.113.3:80"), false)
 	last.began -= time.Minute
@@ -536,20 +551,22 @@ func TestANetworkThatKnowsNoWayIsLeftForTheNext(t *testing.T) {
 		more     bool
 		answered uint8 // flags
 		typ      uint8
+		number   uint32
 		from     netip.Addr
 		left     bool
 	}{
-		{"another is left", true, 0, 3, router, true},
-		{"it was on its way for too long", true, 0, 11, router, false},
-		{"none is left", false, 0, 3, router, false},
-		{"somebody has answered", true, packet.TCPSyn | ack, 3, router, false},
-		{"the server says it itself", true, 0, 3, server.Addr(), false},
-		{"it says something else", true, 0, 12, router, false},
+		{"another is left", true, 0, 3, 1, router, true},
+		{"it was on its way for too long", true, 0, 11, 1, router, false},
+		{"who has seen no SYN says it", true, 0, 3, 2, router, false},
+		{"none is left", false, 0, 3, 1, router, false},
+		{"somebody has answered", true, packet.TCPSyn | ack, 3, 1, router, false},
+		{"the server says it itself", true, 0, 3, 1, server.Addr(), false},
+		{"it says something else", true, 0, 12, 1, router, false},
 	} {
 		s, k, out := streams(t, 100)
 		one := begin(t, s, server, test.more)
 		k.passed[one.id] = offload.Traffic{Rx: offload.Side{Segments: 1, Flags: test.answered}}
-		whole := packet.AppendError(nil, packet.Error{Type: test.typ, Code: 1, From: test.from}, packet.AppendAck(nil, one.Source(), server, 1, 2))
+		whole := packet.AppendError(nil, packet.Error{Type: test.typ, Code: 1, From: test.from}, packet.AppendAck(nil, one.Source(), server, test.number, 2))
 		s.ears.all[0].heard(whole, test.from)
 		if told := len(out.packets) > 0; told == test.left {
 			t.Errorf("%s: the app is told: %v", test.name, told)

@@ -158,6 +158,16 @@ func QuotedTCP(quote []byte) (src, dst netip.AddrPort, ok bool) {
 	return netip.AddrPortFrom(from, binary.BigEndian.Uint16(ports)), netip.AddrPortFrom(to, binary.BigEndian.Uint16(ports[2:])), true
 }
 
+// TCPSequence returns the sequence number of a segment that TCPHeaders or QuotedTCP
+// knows.
+func TCPSequence(p []byte) uint32 {
+	l4 := IPv6HeaderLen
+	if p[0]>>4 == 4 {
+		l4 = int(p[0]&0xf) * 4
+	}
+	return binary.BigEndian.Uint32(p[l4+4:])
+}
+
 // RequoteTCP gives the segment that an ICMP error quotes other ends. QuotedTCP
 // must have found one. The sum of the IP header is true afterwards; that of TCP
 // nobody can check (RFC 5508 REQ-3).

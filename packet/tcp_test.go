@@ -101,8 +101,8 @@ func TestAQuotationGetsTheAppsAddress(t *testing.T) {
 		whole := AppendAck(nil, from, to, 7, 9)
 		quote := bytes.Clone(whole[:len(whole)-TCPHeaderLen+8]) // as little as a router quotes
 		src, dst, ok := QuotedTCP(quote)
-		if !ok || src != from || dst != to {
-			t.Fatalf("it quotes %v to %v, %v", src, dst, ok)
+		if number := TCPSequence(quote); !ok || src != from || dst != to || number != 7 {
+			t.Fatalf("it quotes %v to %v, number %d, %v", src, dst, number, ok)
 		}
 		for _, ends := range [][2]netip.AddrPort{{app, to}, {to, app}} {
 			RequoteTCP(quote, ends[0], ends[1])
@@ -127,12 +127,14 @@ func FuzzTCP(f *testing.F) {
 		}
 		if from, to, ok := QuotedTCP(p); ok {
 			quote := bytes.Clone(p)
+			TCPSequence(quote)
 			RequoteTCP(quote, src[from.Addr().Is6()], to)
 			if again, dst, ok := QuotedTCP(quote); !ok || again != src[from.Addr().Is6()] || dst != to {
 				t.Errorf("% x quotes %v to %v", quote, again, dst)
 			}
 		}
 		if l4, ok := TCPHeaders(p); ok {
+			TCPSequence(p)
 			at := src[l4 == IPv6HeaderLen]
 			ReaddressSYN(p, at, 1000, false)
 			if !soundTCP(p) {
