@@ -53,8 +53,12 @@ func (d drains) apply(set *pvd.Set) *pvd.Set {
 		if until, ok := d[p.Name]; ok && (p.State == pvd.Online || p.State == pvd.Degraded) {
 			now := *p
 			now.State, now.Reason = pvd.Draining, "it was drained by hand"
-			if !until.IsZero() {
-				now.Reason += ", what is left ends at " + until.Format(time.TimeOnly)
+			switch {
+			case until.IsZero():
+			case d.over(p.Name):
+				now.Reason += ", what was left has ended"
+			default:
+				now.Reason += ", what is left ends at " + until.Format(time.DateTime)
 			}
 			p = &now
 		}

@@ -25,7 +25,14 @@ func TestDrainedDomainsGetNoNewFlowsAndEndInTime(t *testing.T) {
 		if d.over("a") || d.over("b") || d.over("c") {
 			t.Error("over before the deadline")
 		}
+		want := "it was drained by hand, what is left ends at " + d["b"].Format(time.DateTime)
+		if got := d.apply(set).ByName("b").Reason; got != want {
+			t.Errorf("before the deadline: %s", got)
+		}
 		time.Sleep(time.Minute)
+		if got := d.apply(set).ByName("b").Reason; got != "it was drained by hand, what was left has ended" {
+			t.Errorf("after the deadline: %s", got)
+		}
 		if !d.over("b") || d.over("c") {
 			t.Error("b's deadline has passed, c has none")
 		}

@@ -171,6 +171,7 @@ func shellIn(cmd *cobra.Command, world *lab.Common, node *lab.Node) error {
 	shell := exec.Command(path)
 	shell.Stdin, shell.Stdout, shell.Stderr = os.Stdin, os.Stdout, os.Stderr
 	shell.Env = append(os.Environ(), "PS1="+node.Name+"# ", "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
+	fmt.Fprintf(cmd.ErrOrStderr(), "a shell in %s, whatever its prompt says; exit, and the laboratory is gone\n", node.Name)
 	process, err := node.Start(shell)
 	if err != nil {
 		return err
