@@ -254,6 +254,9 @@ func TestKeysThatDoNothingAreSaid(t *testing.T) {
 			t.Errorf("%s is a mistake: %v", content, err)
 			continue
 		}
+		if r := cfg.Policy.Rules[0]; r.MPTCP != scheduler.MultipathInherit || r.Path != scheduler.PathInherit {
+			t.Errorf("%s asks for %q and %q", content, r.MPTCP, r.Path)
+		}
 		got := ""
 		for _, p := range cfg.Unused {
 			got += p.String()

@@ -54,6 +54,7 @@ func (r *reader) rule(at string, in rawRule, recovery scheduler.OnRecovery) sche
 	out.MPTCP = pickWord(r, at+".mptcp", "mptcp", in.MPTCP, mptcps(), scheduler.MultipathInherit)
 	if in.MPTCP != "" && len(out.Match.Protos) > 0 && !slices.Contains(out.Match.Protos, flow.TCP) {
 		r.futile(at+".mptcp", "mptcp has no effect here: it is about TCP (add tcp to proto, or leave it out)")
+		out.MPTCP = scheduler.MultipathInherit // the host is not made ready for what nobody gets
 	}
 	out.Path = pickWord(r, at+".path", "path", in.Path, paths(), scheduler.PathInherit)
 	r.translated(at+".path", &out)
@@ -71,6 +72,7 @@ func (r *reader) translated(at string, rule *scheduler.Rule) {
 	case rule.Path != scheduler.PathTranslate:
 	case len(rule.Match.Protos) > 0 && !slices.Contains(rule.Match.Protos, flow.TCP):
 		r.futile(at, "path has no effect here: it is about TCP (add tcp to proto, or leave it out)")
+		rule.Path = scheduler.PathInherit
 	case rule.MPTCP == scheduler.MultipathAuto || rule.MPTCP == scheduler.MultipathRequire:
 		r.at(at, "path: Multipath TCP is not translated (mptcp: off, or leave path out)")
 	case rule.OnFailure == scheduler.FailHold:
