@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,8 +41,20 @@ func undrainCommand(g *globals) *cobra.Command {
 }
 
 // drains are the domains that get no new flows because somebody said so, by name,
-// each with its deadline, zero if it has none. One goroutine uses it.
+// each with its deadline, zero if it has none. They do not change: flows are asked
+// about for as long as the set is in force that they were published with.
 type drains map[string]time.Time
+
+// with returns the drains after an order, which may have a deadline.
+func (d drains) with(o *control.Drain, until time.Time) drains {
+	next := make(drains, len(d)+1)
+	maps.Copy(next, d)
+	delete(next, o.PvD)
+	if o.On {
+		next[o.PvD] = until
+	}
+	return next
+}
 
 // apply returns the set with those domains draining.
 func (d drains) apply(set *pvd.Set) *pvd.Set {
@@ -100,15 +113,11 @@ func (p *publisher) heed(o order) {
 		p.builder.Configure(discovery(o.config))
 		return
 	}
-	delete(p.drains, o.drain.PvD)
-	if !o.drain.On {
-		return
-	}
 	until := time.Time{}
-	if o.drain.Deadline > 0 {
+	if o.drain.On && o.drain.Deadline > 0 {
 		wait := time.Duration(o.drain.Deadline * float64(time.Second))
 		until = time.Now().Add(wait)
 		p.deadline.Reset(wait)
 	}
-	p.drains[o.drain.PvD] = until
+	p.drains = p.drains.with(o.drain, until)
 }

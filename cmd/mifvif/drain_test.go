@@ -5,6 +5,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"mifvif/control"
 	"mifvif/pvd"
 )
 
@@ -37,4 +40,17 @@ func TestDrainedDomainsGetNoNewFlowsAndEndInTime(t *testing.T) {
 			t.Error("b's deadline has passed, c has none")
 		}
 	})
+}
+
+// TestDrainsInForceDoNotChange: relay asks those it was given last while the
+// publisher takes the next order.
+func TestDrainsInForceDoNotChange(t *testing.T) {
+	now := time.Now()
+	none := drains{}
+	first := none.with(&control.Drain{PvD: "a", On: true}, now)
+	second := first.with(&control.Drain{PvD: "b", On: true}, time.Time{})
+	third := second.with(&control.Drain{PvD: "a"}, time.Time{})
+	if diff := cmp.Diff([]drains{{}, {"a": now}, {"a": now, "b": {}}, {"b": {}}}, []drains{none, first, second, third}); diff != "" {
+		t.Error(diff)
+	}
 }

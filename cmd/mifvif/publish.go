@@ -224,7 +224,8 @@ func (p *publisher) publish() {
 	heeded := discovery(cfg)
 	p.sources.watch(p.last, func(ifname string) bool { return !heeded.Ignores(ifname) })
 	set := p.builder.Build(p.last, pvd.Inputs{Hints: p.hints, Validating: true, Verdicts: p.verdicts.all(), Found64: p.d.found64.all(), Designated: p.d.designated.all()})
-	set = p.drains.apply(set)
+	drained := p.drains
+	set = drained.apply(set)
 	applied := p.d.uplinks.Apply(set, p.last, onDevice(p.d.device.Ifindex(), handles(set, cfg))...)
 	p.d.current.Store(set)
 	p.sources.ask(set, p.last, heeded)
@@ -240,7 +241,7 @@ func (p *publisher) publish() {
 	p.d.designated.forget(set)
 	p.d.relay.Retire(func(k pvd.Key, source netip.Addr) bool {
 		d := set.ByKey(k)
-		return d != nil && d.Owns(source) && !p.drains.over(d.Name)
+		return d != nil && d.Owns(source) && !drained.over(d.Name)
 	})
 	p.translate(set)
 	for _, e := range pvd.Diff(old, set) {
