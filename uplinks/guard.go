@@ -14,8 +14,9 @@ import (
 )
 
 // guard keeps uplinks apart (RFC 1122 3.3.4.2, strong host): what arrives on
-// one for the address of another or for mif0's is dropped, and nothing is
-// forwarded from one to another or into mif0 (RFC 6418 3.2-9), whatever
+// one for the address of another or for mif0's is dropped, what would leave by one
+// from such an address too (an app binds a device that has no address of the family,
+// and the kernel takes any), and nothing is forwarded from one to another or into mif0 (RFC 6418 3.2-9), whatever
 // ip_forward says. Its rules never change; what they compare with is kept in
 // sets, so that a change of an address costs no counter and no gap.
 type guard struct {

@@ -85,6 +85,57 @@ func TestStrongHost(t *testing.T) {
 	}
 }
 
+// TestNoSourceOfAnotherUplinkLeaves: an app binds a device that has no address of
+// its own in that family, so the kernel takes the other uplink's (RFC 2827, RFC 6418
+// 3.3-1).
+func TestNoSourceOfAnotherUplinkLeaves(t *testing.T) {
+	b := newBench(t, lab.TwoNetworks())
+	must(t, b.Host.DeleteAddress("e2", prefix("2001:db8:2::2/64")))
+	must(t, b.Host.AddAddress("lo", prefix("198.18.0.1/32"), prefix("2001:2::1/128"))) // as if mif0 was there
+	b.settle()
+	b.apply()
+	left, err := b.Host.Capture("e2", func(r lab.Record) bool { return r.Out && r.Proto == 17 })
+	must(t, err)
+	defer left.Close()
+	send := func(dst, from string) {
+		opt := lab.SocketOptions{Device: "e2"}
+		if from != "" {
+			opt.Source = netip.AddrPortFrom(addr(from), 0)
+		}
+		conn, err := b.Host.DialUDP(netip.AddrPortFrom(addr(dst), 9), opt)
+		must(t, err)
+		defer conn.Close()
+		_, _ = conn.Write([]byte("from e1's address")) // EPERM where it is dropped
+	}
+	cases := []struct{ dst, from string }{
+		{"2001:db8:ff::80", ""},
+		{"2001:db8:ff::80", "2001:db8:1::2"},
+		{"2001:db8:ff::80", "2001:2::1"},
+		{"203.0.113.80", "198.18.0.1"},
+	}
+	for _, c := range cases {
+		before := b.dropped().Output
+		send(c.dst, c.from)
+		if b.dropped().Output == before {
+			t.Errorf("what leaves by e2 for %s from %q is not dropped", c.dst, c.from)
+		}
+	}
+	if got := left.Records(); len(got) > 0 {
+		t.Errorf("e2 carried %v", got)
+	}
+	send("203.0.113.80", "")
+	if dropped := b.dropped().Output; dropped != uint64(len(cases)) {
+		t.Errorf("%d packets were dropped, want %d: none from e2's own address", dropped, len(cases))
+	}
+	b.withoutGuard()
+	for _, c := range cases {
+		send(c.dst, c.from)
+	}
+	eventually(t, "e2 carries what is from its own address and, without the guard, all others", func() bool {
+		return len(left.Records()) == 1+len(cases)
+	})
+}
+
 // sendTo sends a datagram from a node.
 func sendTo(n *lab.Node, dst netip.AddrPort, text string) error {
 	conn, err := n.DialUDP(dst, lab.SocketOptions{})

@@ -23,13 +23,15 @@ const (
 	setHere6   = "here6"
 )
 
-// The chains of the guard. What does not come from an uplink leaves the base
-// chains at their first rule.
+// The chains of the guard. What does not come from an uplink, or leave by one, leaves
+// the base chains at their first rule.
 const (
 	chainInput   = "input"
 	chainForward = "forward"
+	chainOutput  = "output"
 	chainStrong  = "strong"
 	chainApart   = "apart"
+	chainSource  = "source"
 )
 
 // house are the addresses that live on mif0 and nowhere else.
@@ -71,7 +73,8 @@ func guardChains(table *nftables.Table) []*nftables.Chain {
 	return []*nftables.Chain{
 		{Name: chainStrong, Table: table},
 		{Name: chainApart, Table: table},
-		base(chainInput, nftables.ChainHookInput), base(chainForward, nftables.ChainHookForward),
+		{Name: chainSource, Table: table},
+		base(chainInput, nftables.ChainHookInput), base(chainForward, nftables.ChainHookForward), base(chainOutput, nftables.ChainHookOutput),
 	}
 }
 
@@ -93,6 +96,8 @@ func (g *guard) rules(table *nftables.Table, chain string) []*nftables.Rule {
 		add("from an uplink", in, among(setUplinks), jump(chainStrong))
 	case chainForward:
 		add("from an uplink", in, among(setUplinks), jump(chainApart))
+	case chainOutput:
+		add("by an uplink", out, among(setUplinks), jump(chainSource))
 	case chainStrong:
 		add("its own address", family(false), in, daddr(false, 2), among(setHere4), stop(expr.VerdictReturn))
 		add("its own address", family(true), in, daddr(true, 2), among(setHere6), stop(expr.VerdictReturn))
@@ -101,6 +106,15 @@ func (g *guard) rules(table *nftables.Table, chain string) []*nftables.Rule {
 		for _, p := range house() {
 			is6 := p.Addr().Is6()
 			add("an address of mif0's", family(is6), daddr(is6, 1), within(p), drop())
+		}
+	case chainSource:
+		add("its own address", family(false), out, saddr(false, 2), among(setHere4), stop(expr.VerdictReturn))
+		add("its own address", family(true), out, saddr(true, 2), among(setHere6), stop(expr.VerdictReturn))
+		add("another uplink's address", family(false), saddr(false, 1), among(setOwned4), drop())
+		add("another uplink's address", family(true), saddr(true, 1), among(setOwned6), drop())
+		for _, p := range house() {
+			is6 := p.Addr().Is6()
+			add("an address of mif0's", family(is6), saddr(is6, 1), within(p), drop())
 		}
 	case chainApart:
 		add("back where it came from", in, name(expr.MetaKeyOIFNAME, 2), among(setSame), stop(expr.VerdictReturn))
@@ -131,10 +145,21 @@ func family(is6 bool) []expr.Any {
 
 // daddr loads the destination address from the IP header.
 func daddr(is6 bool, register uint32) []expr.Any {
-	offset, length := uint32(16), uint32(4)
 	if is6 {
-		offset, length = 24, 16
+		return address(24, 16, register)
 	}
+	return address(16, 4, register)
+}
+
+// saddr loads the source address.
+func saddr(is6 bool, register uint32) []expr.Any {
+	if is6 {
+		return address(8, 16, register)
+	}
+	return address(12, 4, register)
+}
+
+func address(offset, length, register uint32) []expr.Any {
 	return []expr.Any{&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length}}
 }
 

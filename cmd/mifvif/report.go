@@ -132,7 +132,7 @@ func (d *daemon) drops() map[string]uint64 {
 		}
 	}
 	if guard, err := d.uplinks.Dropped(); err == nil { // else there is no nftables, as a warning has said
-		all["strong_host"], all["uplink_to_uplink"] = guard.Input, guard.Forward
+		all["strong_host"], all["uplink_to_uplink"], all["foreign_source"] = guard.Input, guard.Forward, guard.Output
 	}
 	return all
 }
