@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"net/netip"
 	"sync/atomic"
 
 	"gvisor.dev/gvisor/pkg/buffer"
@@ -10,6 +11,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
+	"mifvif/packet"
 	"mifvif/tun"
 )
 
@@ -90,11 +92,23 @@ func (s *Stack) Deliver(h tun.Header, data []byte) {
 	}
 	d := s.link.attached()
 	if d == nil {
+		s.late(g)
 		return
 	}
 	p := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: views(data, len(data)-g.payload())})
 	d.DeliverNetworkPacket(g.proto, p)
 	p.DecRef()
+}
+
+// late answers a SYN that comes when the stack has ended and mif0 is still there: see
+// Refuse.
+func (s *Stack) late(g segment) {
+	if g.tcp.Flags()&(header.TCPFlagSyn|header.TCPFlagAck) != header.TCPFlagSyn {
+		return
+	}
+	to := netip.AddrPortFrom(addr(g.src), g.tcp.SourcePort())
+	from := netip.AddrPortFrom(addr(g.dst), g.tcp.DestinationPort())
+	_ = s.link.out.Write(tun.Header{}, packet.AppendReset(nil, from, to, 0, g.tcp.SequenceNumber()+1)) // best effort
 }
 
 // payload returns the length of the segment's data.

@@ -100,8 +100,8 @@ func TestRSTOfTheAppEndsTheAttempt(t *testing.T) {
 	<-gone
 }
 
-// TestSYNsAreResetWhenTheStackStops: one that is being answered, and one that comes
-// before everything has ended.
+// TestSYNsAreResetWhenTheStackStops: one that is being answered, one that comes before
+// everything has ended, and one that comes after.
 func TestSYNsAreResetWhenTheStackStops(t *testing.T) {
 	begun, hold := make(chan struct{}), make(chan struct{})
 	s, out, stop := newStopped(t, func(r *Request) {
@@ -117,16 +117,17 @@ func TestSYNsAreResetWhenTheStackStops(t *testing.T) {
 	<-begun
 	stop()
 	<-hold
+	s.Deliver(tun.Header{}, segment4("198.18.0.1", "203.0.113.80", 3000, header.TCPFlagSyn))
 	out.mu.Lock()
 	defer out.mu.Unlock()
 	told := make(map[uint16]bool)
 	for _, b := range out.sent {
-		if h := header.TCP(b[20:]); h.Flags().Contains(header.TCPFlagRst) {
+		if h := header.TCP(b[20:]); h.Flags().Contains(header.TCPFlagRst) && h.AckNumber() == 2 {
 			told[h.DestinationPort()] = true
 		}
 	}
-	if !told[1000] || !told[2000] {
-		t.Errorf("RSTs to the ports %v, want 1000 and 2000", told)
+	if !told[1000] || !told[2000] || !told[3000] {
+		t.Errorf("RSTs to the ports %v, want 1000, 2000 and 3000", told)
 	}
 }
 
