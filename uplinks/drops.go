@@ -11,7 +11,8 @@ import (
 type Drops struct {
 	// Input: arrived on an uplink for an address of another one or of mif0's.
 	Input uint64
-	// Forward: would have been forwarded from one uplink to another or to mif0.
+	// Forward: would have been forwarded from one uplink to another or to mif0, or to
+	// one from a LAN past mif0.
 	Forward uint64
 	// Output: would have left by an uplink from an address of another one or of mif0's.
 	Output uint64
@@ -25,7 +26,7 @@ func (s *Set) Dropped() (Drops, error) {
 		return Drops{}, fmt.Errorf("reach nftables: %w", err)
 	}
 	var d Drops
-	for chain, sum := range map[string]*uint64{chainStrong: &d.Input, chainApart: &d.Forward, chainSource: &d.Output} {
+	for chain, sum := range map[string]*uint64{chainStrong: &d.Input, chainForward: &d.Forward, chainApart: &d.Forward, chainSource: &d.Output} {
 		rules, err := conn.GetRules(ourTable(), &nftables.Chain{Name: chain})
 		if err != nil {
 			return Drops{}, fmt.Errorf("read the counters of nftables chain %s: %w", chain, err)

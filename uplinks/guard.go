@@ -16,11 +16,13 @@ import (
 // guard keeps uplinks apart (RFC 1122 3.3.4.2, strong host): what arrives on
 // one for the address of another or for mif0's is dropped, what would leave by one
 // from such an address too (an app binds a device that has no address of the family,
-// and the kernel takes any), and nothing is forwarded from one to another or into mif0 (RFC 6418 3.2-9), whatever
-// ip_forward says. Its rules never change; what they compare with is kept in
+// and the kernel takes any), and nothing is forwarded from one to another, into mif0,
+// or to one from a LAN that is carried, whose packets all go by mif0 (RFC 6418
+// 3.2-9), whatever ip_forward says. Its rules never change; what they compare with is kept in
 // sets, so that a change of an address costs no counter and no gap.
 type guard struct {
-	own string
+	own  string
+	lans []string
 	// seen is the generation of the kernel's ruleset in which the table was found
 	// to hold what held says, 0 if it was not: until either changes there is nothing
 	// to read and nothing to do.
@@ -36,6 +38,9 @@ func (g *guard) wanted(set *pvd.Set, st netwatch.State) contents {
 	c := make(contents)
 	for _, s := range guardSets() {
 		c[s.Name] = make(map[string]bool)
+	}
+	for _, lan := range g.lans {
+		c[setLANs][nameKey(lan)] = true
 	}
 	ifnames := make(map[int]string)
 	for _, d := range set.All() {

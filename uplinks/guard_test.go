@@ -197,6 +197,33 @@ func TestNothingIsForwardedBetweenUplinks(t *testing.T) {
 	}
 }
 
+// TestALANIsNotForwardedPastMif0: somebody has flushed the rules that lead its packets
+// into mif0 (there are none here), and nobody on an uplink knows their senders.
+func TestALANIsNotForwardedPastMif0(t *testing.T) {
+	b := newBench(t, lab.TwoNetworks())
+	must(t, b.Host.Forward())
+	b.settle()
+	b.set = b.newSet("lan0")
+	b.apply()
+	left, err := b.Host.Capture("e1", func(r lab.Record) bool { return r.Out && r.Proto == 17 })
+	must(t, err)
+	defer left.Close()
+	all := []string{"10.1.0.1", "2001:db8:1::1"}
+	for _, dst := range all {
+		before := b.dropped().Forward
+		must(t, sendTo(b.lan, netip.AddrPortFrom(addr(dst), 9), "past mif0"))
+		eventually(t, "the LAN's packet to "+dst+" is dropped and counted", func() bool { return b.dropped().Forward > before })
+	}
+	if got := left.Records(); len(got) > 0 {
+		t.Errorf("e1 carried %v", got)
+	}
+	must(t, b.Host.Do(b.set.Remove))
+	for _, dst := range all { // the host forwards of itself here
+		must(t, sendTo(b.lan, netip.AddrPortFrom(addr(dst), 9), "as before"))
+	}
+	eventually(t, "without the guard they are forwarded", func() bool { return len(left.Records()) == len(all) })
+}
+
 // TestUplinkAnswersARPForItsOwnAddressesOnly asks on e1's link for e2's address.
 func TestUplinkAnswersARPForItsOwnAddressesOnly(t *testing.T) {
 	b := newBench(t, lab.TwoNetworks())

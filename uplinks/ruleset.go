@@ -16,6 +16,7 @@ const guardTable = "mifvif"
 // The sets of the guard.
 const (
 	setUplinks = "uplinks" // interfaces
+	setLANs    = "lans"    // likewise
 	setSame    = "same"    // every uplink paired with itself
 	setOwned4  = "owned4"  // addresses of any uplink
 	setOwned6  = "owned6"
@@ -55,7 +56,7 @@ func guardSets() []*nftables.Set {
 		return &nftables.Set{Table: ourTable(), Name: name, KeyType: nftables.MustConcatSetType(types...), Concatenation: true}
 	}
 	return []*nftables.Set{
-		set(setUplinks, nftables.TypeIFName), set(setSame, nftables.TypeIFName, nftables.TypeIFName),
+		set(setUplinks, nftables.TypeIFName), set(setLANs, nftables.TypeIFName), set(setSame, nftables.TypeIFName, nftables.TypeIFName),
 		set(setOwned4, nftables.TypeIPAddr), set(setOwned6, nftables.TypeIP6Addr),
 		set(setHere4, nftables.TypeIFName, nftables.TypeIPAddr), set(setHere6, nftables.TypeIFName, nftables.TypeIP6Addr),
 	}
@@ -96,6 +97,7 @@ func (g *guard) rules(table *nftables.Table, chain string) []*nftables.Rule {
 		add("from an uplink", in, among(setUplinks), jump(chainStrong))
 	case chainForward:
 		add("from an uplink", in, among(setUplinks), jump(chainApart))
+		add("from a LAN to an uplink", in, among(setLANs), out, among(setUplinks), drop())
 	case chainOutput:
 		add("by an uplink", out, among(setUplinks), jump(chainSource))
 	case chainStrong:

@@ -34,7 +34,7 @@ type Set struct {
 
 // New returns a Set that has changed nothing yet.
 func New(cfg Config, log *slog.Logger) *Set {
-	s := &Set{cfg: cfg, log: log, guard: guard{own: cfg.Own}, lent: make(map[place]loan), warned: make(map[string]bool)}
+	s := &Set{cfg: cfg, log: log, guard: guard{own: cfg.Own, lans: cfg.LANs}, lent: make(map[place]loan), warned: make(map[string]bool)}
 	s.living.Store(&map[pvd.Key]bool{})
 	return s
 }
@@ -91,7 +91,8 @@ func (s *Set) Remove() error {
 	s.living.Store(&map[pvd.Key]bool{})
 	s.rights.mu.Lock()
 	defer s.rights.mu.Unlock()
-	return errors.Join(s.give(), Cleanup(), s.cfg.Undo.Restore())
+	// Forwarding ends before the guard does, or a LAN's packets would leave in between.
+	return errors.Join(s.give(), s.cfg.Undo.Restore(), Cleanup())
 }
 
 // Cleanup removes routes, rules and nftables objects of this package by their

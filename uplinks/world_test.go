@@ -79,10 +79,10 @@ func newBench(t *testing.T, layout lab.Layout) *bench {
 	return b
 }
 
-func (b *bench) newSet() *uplinks.Set {
+func (b *bench) newSet(lans ...string) *uplinks.Set {
 	undo, err := uplinks.OpenUndoLog(b.undo, slog.New(slog.DiscardHandler))
 	must(b.t, err)
-	return uplinks.New(uplinks.Config{Own: "mif0", Undo: undo}, slog.New(slog.NewTextHandler(b.t.Output(), nil)))
+	return uplinks.New(uplinks.Config{Own: "mif0", LANs: lans, Undo: undo}, slog.New(slog.NewTextHandler(b.t.Output(), nil)))
 }
 
 // settle waits until no address of the host is tentative.
