@@ -49,7 +49,8 @@ func exists(file string) bool {
 // AddUsers reads the rules of all users, for the configuration at path, and puts
 // them into the policy. They are about those users' own flows whatever they say.
 // What is wrong with a file is an *Error; rules that a locked one overrules go to
-// Warnings.
+// Warnings, and so does a file whose user is gone: that must not keep the host from
+// its networks.
 func (c *Config) AddUsers(path string) error { return c.addUsers(usersDirs(path)) }
 
 func (c *Config) addUsers(dirs []string) error {
@@ -69,6 +70,10 @@ func (c *Config) addUsers(dirs []string) error {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			return fmt.Errorf("read the rules of %s: %w", name, err)
+		}
+		if _, err := LookupUser(name); err != nil {
+			c.Warnings = append(c.Warnings, Problem{File: file, Line: 1, Col: 1, Message: fmt.Sprintf("there is no user %q on this host: these rules are nobody's", name)})
+			continue
 		}
 		rules, warnings, err := c.ParseUser(file, name, b)
 		if err != nil {

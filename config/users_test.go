@@ -80,7 +80,11 @@ func TestUsersRulesAreAboutTheirOwnFlows(t *testing.T) {
 	}
 	write("4711", "")
 	write("nobody-at-all", "")
-	if _, err := load(); err == nil || !strings.Contains(err.Error(), `there is no user "nobody-at-all"`) {
-		t.Errorf("a file without a user: %v", err)
+	cfg, err = load()
+	if err != nil {
+		t.Fatalf("a user is gone: %v", err)
+	}
+	if len(cfg.Warnings) != 1 || !strings.Contains(cfg.Warnings[0].String(), `nobody-at-all.yaml:1:1: there is no user "nobody-at-all"`) {
+		t.Errorf("a user is gone: warnings %v", cfg.Warnings)
 	}
 }

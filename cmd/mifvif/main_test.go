@@ -50,7 +50,7 @@ func TestExitCodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	cases := map[string]int{
-		"version": 0, "help": 0, "": 0, "lab": 0, "lab list": 0, "completion": 0, "bench list": 0, "check --print-defaults": 0,
+		"version": 0, "--version": 0, "help": 0, "": 0, "lab": 0, "lab list": 0, "completion": 0, "bench list": 0, "check --print-defaults": 0,
 		"help status": 0, "help rules add": 0, "help dance": 2, "help rules dance": 2, "explain --dscp dance 192.0.2.1": 2, "explain --dscp EF 192.0.2.1 " + none: 3,
 		"dance": 2, "lab dance": 2, "completion dance": 2, "lab run 9.9-9": 2, "lab run --system bsd": 2, "lab shell dance": 2, "bench dance": 2,
 		"bench --turns 0": 2, "status extra": 2, "status --dance": 2, "pvds a b": 2, "explain": 2, "explain --port 70000 192.0.2.1": 2,

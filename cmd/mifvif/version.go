@@ -17,9 +17,14 @@ func versionCommand(g *globals) *cobra.Command {
 			if g.json {
 				return printJSON(cmd.OutOrStdout(), map[string]string{"version": version(), "go": runtime.Version()})
 			}
-			return say(cmd, fmt.Sprintf("mifvif %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH))
+			return say(cmd, versionLine())
 		},
 	}, g)
+}
+
+// versionLine is what a person is told.
+func versionLine() string {
+	return fmt.Sprintf("mifvif %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // version is what the build knows of itself: the tag, or the commit.
