@@ -79,6 +79,7 @@ type Streams struct {
 	ports    ports
 	raws     map[hubKey]*raw
 	barred   bool // see Keep
+	set      *pvd.Set
 	closed   bool
 
 	looking sync.Mutex
@@ -149,7 +150,7 @@ func (t *Streams) start(f flow.Flow, syn []byte, c Choice, a Attempt) (*Stream, 
 	switch {
 	case t.closed:
 		return nil, os.ErrClosed
-	case t.barred:
+	case t.barred || t.set != nil && !stands(t.set, hubKey{c.Domain.Key(), c.Source}):
 		return nil, ErrUntranslatable
 	}
 	if t.byApp[s.key] != nil {
@@ -258,9 +259,15 @@ func (t *Streams) learn(s *Stream, rtt time.Duration) {
 	}
 }
 
+// stands reports whether a domain of set has a source address.
+func stands(set *pvd.Set, k hubKey) bool {
+	d := set.ByKey(k.domain)
+	return d != nil && d.Owns(k.src)
+}
+
 // Keep takes the programs off interfaces that are no uplinks any more, and resets
-// what would not fit through its link any longer; what is over does not outlive
-// its address. While barred, nothing is translated, and all that was is reset.
+// what would not fit through its link any longer, or has lost its address there: what
+// is over, and what was decided before that and opened after it. While barred, nothing is translated, and all that was is reset.
 func (t *Streams) Keep(set *pvd.Set, barred bool) {
 	var uplinks []int
 	for _, d := range set.All() {
@@ -272,11 +279,14 @@ func (t *Streams) Keep(set *pvd.Set, barred bool) {
 	t.mu.Lock()
 	t.ports.refresh()
 	t.ports.keep(set)
-	t.barred = barred
+	t.barred, t.set = barred, set
+	dead := make(map[*raw]bool)
+	for k, r := range t.raws {
+		dead[r] = barred || !stands(set, k) || set.ByKey(k.domain).MTU < t.cfg.MTU
+	}
 	var lost []*Stream
 	for _, s := range t.byID {
-		d := set.ByKey(s.choice.Domain.Key())
-		if barred || d != nil && d.MTU < t.cfg.MTU || s.over && (d == nil || !d.Owns(s.choice.Source)) {
+		if dead[s.raw] {
 			lost = append(lost, s)
 		}
 	}

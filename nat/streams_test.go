@@ -102,7 +102,9 @@ func streams(t *testing.T, room int) (*Streams, *ledger, *mif0) {
 
 var (
 	server = netip.MustParseAddrPort("203.0.113.1:80")
-	onE1   = Choice{Domain: &pvd.Domain{Name: "e1", MTU: 1500, Ifindex: 2}, Source: netip.MustParseAddr("10.1.0.2")}
+	onE1   = Choice{Domain: &pvd.Domain{
+		Name: "e1", MTU: 1500, Ifindex: 2, Addresses: []pvd.Address{{Prefix: netip.MustParsePrefix("10.1.0.2/24")}},
+	}, Source: netip.MustParseAddr("10.1.0.2")}
 )
 
 func flowOf(app, dst netip.AddrPort) flow.Flow { return flow.Flow{Proto: flow.TCP, Src: app, Dst: dst} }
@@ -619,8 +621,8 @@ func TestWhatHasEndedMakesRoom(t *testing.T) {
 func TestWhatIsOverDoesNotGoOn(t *testing.T) {
 	s, k, _ := streams(t, 100)
 	d := *onE1.Domain
-	d.Addresses = []pvd.Address{{Prefix: netip.PrefixFrom(onE1.Source, 24)}}
 	over := func() *Stream {
+		s.Keep(pvd.NewSet([]*pvd.Domain{&d}), false)
 		one := begin(t, s, server, false)
 		k.pass(one.id, offload.Traffic{Tx: offload.Side{Flags: packet.TCPRst, Last: offload.Now() + time.Hour}, Rx: offload.Side{Flags: packet.TCPSyn | ack}})
 		s.look()
@@ -688,4 +690,26 @@ func TestASYNDoesNotWaitUntilAllIsForgotten(t *testing.T) {
 	})
 	s.look()
 	passing.Wait()
+}
+
+// TestNothingBeginsOnADomainThatIsGone, although its decision was made before that and
+// another stream's socket is there still.
+func TestNothingBeginsOnADomainThatIsGone(t *testing.T) {
+	s, _, _ := streams(t, 100)
+	one := begin(t, s, server, false)
+	s.mu.Lock()
+	if r, err := s.rawOf(onE1); err != nil || r != one.raw {
+		t.Fatalf("the socket: %v", err)
+	}
+	s.mu.Unlock()
+	s.Keep(pvd.NewSet(nil), false)
+	if !one.gone {
+		t.Error("it goes on without its domain")
+	}
+	if _, err := s.Open(flowOf(app, server), synOf(app, server), onE1, Attempt{}); !errors.Is(err, ErrUntranslatable) {
+		t.Errorf("another one: %v", err)
+	}
+	s.mu.Lock()
+	s.dropRaw(one.raw)
+	s.mu.Unlock()
 }

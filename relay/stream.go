@@ -44,6 +44,7 @@ func (r *Relay) translate(req *stack.Request, place *entry, f flow.Flow, asked n
 	more := slices.ContainsFunc(candidates, func(o scheduler.Candidate) bool {
 		return o.Domain != c.Domain && !slices.Contains(past.Tried, o.Domain.Key())
 	})
+	ground := r.ground.under(foothold{c.Domain.Key(), c.Source, nil}) // before it is known whether the domain is still there
 	s, err := r.cfg.Streams.Open(f, req.Headers(), choice(c, d), nat.Attempt{Past: past, More: more, Patience: d.Patience, Declined: r.declined})
 	if err != nil {
 		r.log.Debug("flow is terminated instead of translated", "flow", f, "domain", c.Domain.Name, "error", err)
@@ -51,7 +52,7 @@ func (r *Relay) translate(req *stack.Request, place *entry, f flow.Flow, asked n
 	}
 	req.Refuse(stack.Silent) // the house has no part in it any more
 	r.flows.offload(place, f, began, c, d, s)
-	stop := context.AfterFunc(r.ground.under(foothold{c.Domain.Key(), c.Source, nil}), s.Reset)
+	stop := context.AfterFunc(ground, s.Reset)
 	s.OnEnd(func() {
 		stop()
 		r.flows.release(place)
