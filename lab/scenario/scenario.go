@@ -62,6 +62,7 @@ func All() []Scenario {
 		multipathChecks(),
 		checks(),
 		translatedChecks(),
+		chaosChecks(),
 	} {
 		all = append(all, part...)
 	}
