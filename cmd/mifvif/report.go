@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"mifvif/config"
 	"mifvif/control"
 	"mifvif/control/metrics"
 	"mifvif/flow"
@@ -60,8 +61,20 @@ func (d *daemon) status() control.Status {
 			s.Flows.Other++
 		}
 	}
+	s.Warnings = append(s.Warnings, crowded(s.Flows, cfg.Limits)...)
 	s.PvDs = d.domains(ended, flows, false)
 	return s
+}
+
+// crowded says which limits are reached, and what that means for new flows.
+func crowded(n control.Counts, l config.Limits) (out []string) {
+	if n.TCP >= l.TCPFlows {
+		out = append(out, fmt.Sprintf("there are as many TCP flows as limits.tcp_flows allows (%d): new ones wait until others end", l.TCPFlows))
+	}
+	if n.UDP+n.ICMP >= l.UDPFlows {
+		out = append(out, fmt.Sprintf("there are as many UDP and ICMP flows as limits.udp_flows allows (%d): a new one ends one that is idle", l.UDPFlows))
+	}
+	return out
 }
 
 func (d *daemon) pvds() []control.PvD {
