@@ -12,7 +12,7 @@ type Drops struct {
 	// Input: arrived on an uplink for an address of another one or of mif0's.
 	Input uint64
 	// Forward: would have been forwarded from one uplink to another or to mif0, or to
-	// one from a LAN past mif0.
+	// one from a LAN past mif0, or came from a LAN with an address of this host.
 	Forward uint64
 	// Output: would have left by an uplink from an address of another one or of mif0's.
 	Output uint64

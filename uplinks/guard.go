@@ -18,7 +18,7 @@ import (
 // from such an address too (an app binds a device that has no address of the family,
 // and the kernel takes any), and nothing is forwarded from one to another, into mif0,
 // or to one from a LAN that is carried, whose packets all go by mif0 (RFC 6418
-// 3.2-9), whatever ip_forward says. Its rules never change; what they compare with is kept in
+// 3.2-9), whatever ip_forward says. A LAN does not speak for this host. Its rules never change; what they compare with is kept in
 // sets, so that a change of an address costs no counter and no gap.
 type guard struct {
 	own  string
@@ -52,6 +52,11 @@ func (g *guard) wanted(set *pvd.Set, st netwatch.State) contents {
 	}
 	for _, a := range st.Addresses {
 		addr := a.Prefix.Addr()
+		ours := setOurs4
+		if addr.Is6() {
+			ours = setOurs6
+		}
+		c[ours][string(addr.AsSlice())] = true
 		ifname, ok := ifnames[a.Ifindex]
 		if !ok || addr.Is6() && addr.IsLinkLocalUnicast() {
 			continue // link-local IPv6 addresses are each link's own already

@@ -224,6 +224,32 @@ func TestALANIsNotForwardedPastMif0(t *testing.T) {
 	eventually(t, "without the guard they are forwarded", func() bool { return len(left.Records()) == len(all) })
 }
 
+// TestALANDoesNotSpeakForThisHost: it sends from an address that is the host's (the
+// kernel looks at that for IPv4 only), to where its packets are forwarded.
+func TestALANDoesNotSpeakForThisHost(t *testing.T) {
+	b := newBench(t, lab.TwoNetworks())
+	must(t, b.Host.Forward())
+	must(t, b.Host.AddAddress("lo", prefix("2001:2::1/128"))) // as if mif0 was there
+	must(t, b.lan.AddAddress("eth0", prefix("2001:2::1/128")))
+	must(t, b.Host.AddRoute(lab.Route{To: prefix("2001:db8:78::/64"), Dev: "lan0"})) // it does not matter where
+	b.settle()
+	b.set = b.newSet("lan0")
+	b.apply()
+	send := func(opt lab.SocketOptions) {
+		conn, err := b.lan.DialUDP(netip.MustParseAddrPort("[2001:db8:78::1]:9"), opt)
+		must(t, err)
+		defer conn.Close()
+		_, err = conn.Write([]byte("whose"))
+		must(t, err)
+	}
+	send(lab.SocketOptions{})
+	if got := b.dropped().Forward; got != 0 {
+		t.Errorf("%d packets from its own address were dropped", got)
+	}
+	send(lab.SocketOptions{Source: netip.AddrPortFrom(addr("2001:2::1"), 0)})
+	eventually(t, "what comes from the host's address is dropped and counted", func() bool { return b.dropped().Forward == 1 })
+}
+
 // TestUplinkAnswersARPForItsOwnAddressesOnly asks on e1's link for e2's address.
 func TestUplinkAnswersARPForItsOwnAddressesOnly(t *testing.T) {
 	b := newBench(t, lab.TwoNetworks())

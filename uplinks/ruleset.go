@@ -22,6 +22,8 @@ const (
 	setOwned6  = "owned6"
 	setHere4   = "here4" // uplink and address where they belong together
 	setHere6   = "here6"
+	setOurs4   = "ours4" // all addresses of this host
+	setOurs6   = "ours6"
 )
 
 // The chains of the guard. What does not come from an uplink, or leave by one, leaves
@@ -59,6 +61,7 @@ func guardSets() []*nftables.Set {
 		set(setUplinks, nftables.TypeIFName), set(setLANs, nftables.TypeIFName), set(setSame, nftables.TypeIFName, nftables.TypeIFName),
 		set(setOwned4, nftables.TypeIPAddr), set(setOwned6, nftables.TypeIP6Addr),
 		set(setHere4, nftables.TypeIFName, nftables.TypeIPAddr), set(setHere6, nftables.TypeIFName, nftables.TypeIP6Addr),
+		set(setOurs4, nftables.TypeIPAddr), set(setOurs6, nftables.TypeIP6Addr),
 	}
 }
 
@@ -98,6 +101,8 @@ func (g *guard) rules(table *nftables.Table, chain string) []*nftables.Rule {
 	case chainForward:
 		add("from an uplink", in, among(setUplinks), jump(chainApart))
 		add("from a LAN to an uplink", in, among(setLANs), out, among(setUplinks), drop())
+		add("from a LAN by this host's address", in, among(setLANs), family(false), saddr(false, 1), among(setOurs4), drop())
+		add("from a LAN by this host's address", in, among(setLANs), family(true), saddr(true, 1), among(setOurs6), drop())
 	case chainOutput:
 		add("by an uplink", out, among(setUplinks), jump(chainSource))
 	case chainStrong:
