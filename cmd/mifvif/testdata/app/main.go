@@ -61,16 +61,28 @@ func greet(network, to string) (net.Conn, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	_ = c.SetDeadline(time.Now().Add(3 * time.Second))
 	if network == "udp" {
-		fmt.Fprintln(c, "who am I")
+		line, err := ask(c)
+		return c, line, err
 	}
+	_ = c.SetDeadline(time.Now().Add(3 * time.Second))
 	line, err := bufio.NewReader(c).ReadString('\n')
 	if err != nil && line == "" {
 		return nil, "", err
 	}
-	if network == "udp" {
-		line += "\n"
-	}
 	return c, line, nil
+}
+
+// ask sends a datagram, more than once if nobody answers, as apps do.
+func ask(c net.Conn) (line string, err error) {
+	answer := make([]byte, 1500)
+	for range 3 {
+		fmt.Fprintln(c, "who am I")
+		_ = c.SetDeadline(time.Now().Add(time.Second))
+		var n int
+		if n, err = c.Read(answer); err == nil {
+			return string(answer[:n]) + "\n", nil
+		}
+	}
+	return "", err
 }
