@@ -267,7 +267,8 @@ func stands(set *pvd.Set, k hubKey) bool {
 
 // Keep takes the programs off interfaces that are no uplinks any more, and resets
 // what would not fit through its link any longer, or has lost its address there: what
-// is over, and what was decided before that and opened after it. While barred, nothing is translated, and all that was is reset.
+// is over, and what was decided before that and opened after it. While barred, nothing
+// is translated, and all that was is reset.
 func (t *Streams) Keep(set *pvd.Set, barred bool) {
 	var uplinks []int
 	for _, d := range set.All() {

@@ -18,8 +18,9 @@ import (
 // from such an address too (an app binds a device that has no address of the family,
 // and the kernel takes any), and nothing is forwarded from one to another, into mif0,
 // or to one from a LAN that is carried, whose packets all go by mif0 (RFC 6418
-// 3.2-9), whatever ip_forward says. A LAN does not speak for this host. Its rules never change; what they compare with is kept in
-// sets, so that a change of an address costs no counter and no gap.
+// 3.2-9), whatever ip_forward says. A LAN does not speak for this host. Its rules
+// never change; what they compare with is kept in sets, so that a change of an
+// address costs no counter and no gap.
 type guard struct {
 	own  string
 	lans []string

@@ -65,11 +65,14 @@ func cleanup(ctx context.Context, state string, keep bool, log *slog.Logger) err
 
 // undraw removes what drew traffic in; with keep the refusal stays where it is.
 func undraw(keep bool) error {
+	if !keep {
+		return tun.Undraw(false)
+	}
 	blocked, err := tun.Blocked()
 	if err != nil {
 		return err
 	}
-	return tun.Undraw(keep && blocked)
+	return tun.Undraw(blocked)
 }
 
 // undoName is the file of one kind of record for this network namespace.

@@ -35,10 +35,10 @@ const (
 // Places on the stack, by their distance from its top.
 const (
 	stackKey = -keySize
-	stackIP  = -80  // the IP header, 40 bytes
-	stackL4  = -104 // the transport's header without options, at most 20 bytes
-	stackEth = -120 // an Ethernet header to be
-	stackCut = -120 - cutSize
+	stackIP  = -80                // the IP header, 40 bytes
+	stackL4  = -104               // the transport's header without options, at most 20 bytes
+	stackEth = -120               // an Ethernet header to be
+	stackCut = stackEth - cutSize // a piece's key
 	ethLen   = 14
 )
 
